@@ -1,0 +1,45 @@
+# Everything a newcomer or CI runs. `make` alone lists the targets.
+BIN := .venv/bin/
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+.PHONY: help setup fix lint test cover check demo run bench assets migration lock clean
+
+help:
+	@echo "Hamkhan: make TARGET"; \
+	grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) \
+	  | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+setup: .venv/ready  ## Make .venv from requirements.lock
+fix: setup  ## Mend what ruff can mend, and format
+	$(BIN)ruff check -q --fix; $(BIN)ruff format -q
+lint: setup  ## ruff, mypy and the import contracts
+	$(BIN)ruff check
+	$(BIN)ruff format --check
+	$(BIN)mypy
+	$(BIN)lint-imports
+test: setup  ## The tests; T="tests/library -k text" narrows them
+	$(BIN)pytest -m "not slow" $(T)
+cover: setup  ## All tests, with branch coverage and its floor
+	$(BIN)pytest --cov $(T)
+check: lint cover  ## What CI runs: lint and cover
+demo: setup  ## The whole job on a sample library, then its pages
+	$(BIN)hamkhan demo
+run: setup  ## Web, worker and schedule in one process
+	$(BIN)hamkhan run
+bench: setup  ## Speed and memory as ratios, into bench/results.md
+	$(BIN)python bench/run.py
+assets:  ## Fetch htmx and the Vazirmatn font from npm; all works without
+	cd api/assets && npm ci --no-audit --no-fund && npm run --silent copy
+migration: setup  ## A new migration: make migration M="add a column"
+	$(BIN)hamkhan db revision "$(M)"
+lock: setup  ## Write requirements.lock anew from pyproject.toml
+	$(BIN)uv pip compile -q pyproject.toml --group dev --all-extras --universal \
+	  --python-version 3.11 --generate-hashes -o requirements.lock
+clean:  ## Remove what make and the demo made
+	rm -rf .venv var .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Every way in: pages, console, REST, command line, worker. No domain code."""

@@ -1,0 +1,1 @@
+"""Other systems' data to our rows."""

@@ -1,0 +1,1 @@
+"""What the library knows: tables, text, settings, clock."""

@@ -1,0 +1,107 @@
+"""What an operator can set: one field here is one `HAMKHAN_*` variable.
+
+`docs/settings.md` tells each in words, and a test holds it to this list.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from library.errors import InvalidInput
+
+PREFIX = "HAMKHAN_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One installation's settings, read once when a process starts."""
+
+    home: Path = field(default=Path("var"))
+    """Folder of everything the service keeps: database, models, mail, secret."""
+    database_url: str = ""
+    """Empty: SQLite in `home`."""
+    broker_url: str = ""
+    """Empty: a broker inside the process, that needs no server."""
+    smtp_url: str = ""
+    """`smtp://[user:password@]host[:port]` (`smtps://` for TLS at once, `?starttls=1`);
+    empty: mail is written as files into `home`/mail."""
+    base_url: str = "http://127.0.0.1:8000"
+    """How patrons' browsers reach the pages; it stands in every link sent."""
+    secret: str = ""
+    """Signs links; empty: made by `hamkhan init` and kept in `home`/secret."""
+    library_name: str = "Hamkhan Library"
+    library_name_fa: str = "کتابخانهٔ همخوان"
+    contact: str = "library@localhost"
+    """Told to the servers we harvest, and the sender of mail."""
+    language: str = "en"
+    """Of pages before a patron has chosen: en or fa_IR."""
+    zone: str = "UTC"
+    """The library's time zone, an IANA name."""
+    fetch_allow: tuple[str, ...] = ()
+    """Private hosts a source may be read from, as host:port, with commas."""
+    deliver_only_to: tuple[str, ...] = ()
+    """A test installation: addresses or @domains that may get mail; others get none."""
+    floor: float = 0.0
+    """The least score worth telling, where a branch sets none."""
+    allowance: int = 20
+    """Alerts per patron and week, where a branch sets none."""
+    message_cap: int = 7
+    """Messages per patron and week over alerts and campaigns."""
+    digest_limit: int = 20
+    """Works in one digest; the rest waits on the page."""
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> "Settings":
+        """Read the settings from `HAMKHAN_*` variables.
+
+        Raises:
+            InvalidInput: A variable has a value that cannot be used; `field` names it.
+        """
+        given: dict[str, Any] = {
+            f.name: _read(f.name, f.default, env[PREFIX + f.name.upper()])
+            for f in fields(cls)
+            if PREFIX + f.name.upper() in env
+        }
+        return cls(**given)
+
+    @property
+    def database(self) -> str:
+        """The database's address, with the driver we use."""
+        url = self.database_url or f"sqlite:///{self.home.absolute() / 'hamkhan.db'}"
+        for plain in ("postgres://", "postgresql://"):
+            if url.startswith(plain):
+                return "postgresql+psycopg://" + url.removeprefix(plain)
+        return url
+
+    @property
+    def models(self) -> Path:
+        """Folder of the model files."""
+        return self.home / "models"
+
+    @property
+    def mail(self) -> Path:
+        """Folder into which mail is written where no SMTP server is set."""
+        return self.home / "mail"
+
+    @property
+    def mail_domain(self) -> str:
+        """The domain in our Message-IDs and List-Id."""
+        return urlsplit(self.base_url).hostname or "localhost"
+
+
+def _read(name: str, default: object, text: str) -> object:
+    try:
+        if isinstance(default, tuple):
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        if isinstance(default, Path):
+            return Path(text)
+        if isinstance(default, int | float):
+            return type(default)(text)
+    except ValueError as error:
+        variable = PREFIX + name.upper()
+        raise InvalidInput(
+            f"{variable}: {text!r} is no number", field=variable
+        ) from error
+    return text.rstrip("/") if name == "base_url" else text

@@ -1,0 +1,1 @@
+"""Matches to messages to patrons."""

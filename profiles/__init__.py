@@ -1,0 +1,1 @@
+"""What each patron wants, and how we stand with them."""

@@ -1,0 +1,1 @@
+"""Rows to models to matches, with reasons."""

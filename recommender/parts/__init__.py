@@ -1,0 +1,1 @@
+"""The parts of the blend: one way each to score works for patrons."""

@@ -1,0 +1,65 @@
+"""Fixtures every test may ask for; nothing is imported from here."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from library.db import Sessions, make_engine, make_sessions
+from library.settings import Settings
+from tests import databases
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with the real loans and files; tests that need it skip without it."""
+    folder = Path(__file__).parents[2] / "shared"
+    if not (folder / "data").is_dir():
+        pytest.skip("the shared data sets are not beside this checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return databases.sqlite_template(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    if not databases.postgresql_answers():
+        if databases.SERVICES_REQUIRED:
+            pytest.fail("HAMKHAN_REQUIRE_SERVICES=1, and no PostgreSQL server answers")
+        pytest.skip("no PostgreSQL server answers")
+    with databases.postgresql_database() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty, migrated database; each test runs on both kinds."""
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_template")
+        return databases.sqlite_copy(template, tmp_path)
+    url: str = request.getfixturevalue("postgresql")
+    return url
+
+
+@pytest.fixture
+def sessions(database: str) -> Iterator[Sessions]:
+    engine = make_engine(database)
+    if engine.dialect.name == "postgresql":
+        databases.empty(engine)
+    yield make_sessions(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: str) -> Settings:
+    """Settings of an installation of this test's own."""
+    return replace(
+        Settings(),
+        home=tmp_path,
+        database_url=database,
+        secret="a secret for tests only",
+    )
