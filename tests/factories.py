@@ -1,4 +1,4 @@
-"""Rows for tests, and the cast: Ada consents, Bo does not, Cy's data nobody else sees."""
+"""Rows for tests, and the cast: Ada consents, Bo does not, Cy's is nobody's to see."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -29,6 +29,8 @@ class Consent(Base):
     purpose: Mapped[ConsentPurpose]
     wording: Mapped[str]
     source: Mapped[str]
+    covers_past: Mapped[bool] = mapped_column(default=False)
+    """For history: loans from before `given_at` may come in too."""
     given_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
 
