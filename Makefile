@@ -2,7 +2,7 @@
 BIN := .venv/bin/
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help setup fix lint test cover check demo run bench assets migration lock clean
+.PHONY: help browser setup fix lint test cover check demo run bench assets migration lock clean
 
 help:
 	@echo "Hamkhan: make TARGET"; \
@@ -34,6 +34,9 @@ run: setup  ## Web, worker and schedule in one process
 	$(BIN)hamkhan run
 bench: setup  ## Speed and memory as ratios, into bench/results.md
 	$(BIN)python bench/run.py
+browser:  ## Install the Chromium that the browser tests drive (Debian)
+	command -v chromium >/dev/null || { apt-get update -qq && \
+	  apt-get install -y -qq chromium >/dev/null; }
 assets:  ## Fetch htmx and the Vazirmatn font from npm; all works without
 	cd api/assets && npm ci --no-audit --no-fund && npm run --silent copy
 migration: setup  ## A new migration: make migration M="add a column"
