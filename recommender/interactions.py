@@ -1,0 +1,292 @@
+"""What patrons who agreed to it did, as arrays; the only reader of loans in this room.
+
+Every statement here asks for both consents, to keep a history and to learn from it, so
+that no caller can forget to. Patrons are read in stretches of their ids: memory does
+not grow with their number unless a caller asks for all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    SQLColumnExpression,
+    String,
+    and_,
+    case,
+    exists,
+    literal,
+    or_,
+    select,
+    true,
+    type_coerce,
+)
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from library.tables import Branch, Consent, Feedback, Hold, Loan, Patron, Setting
+from library.vocabulary import ConsentPurpose, Verdict
+from recommender.arrays import NOT_KNOWN, FloatArray, IntArray, Loans
+from recommender.bulk import UNDATED, day_of, read_integers
+from recommender.metrics import BoolArray
+
+SIGNALS: Mapping[str, float] = {
+    "loan": 1.0,
+    "hold": 1.0,
+    "wanted": 1.5,
+    "read_already": 1.0,
+    "not_for_me": -3.0,
+}
+"""What each kind of signal weighs where the library has not set otherwise."""
+
+NO_IDS: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Patrons with ids from `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Signals:
+    """The signals of some patrons, a row each.
+
+    Attributes:
+        patrons: Shape (patrons,), ids, rising; row i of `loans` is patron i here.
+        loans: What speaks for a work: loans, holds, verdicts; weighed by kind.
+        disliked_row: Shape (pairs,), the patrons who said "not for me".
+        disliked_column: Shape (pairs,), of which work.
+    """
+
+    patrons: IntArray
+    loans: Loans
+    disliked_row: IntArray
+    disliked_column: IntArray
+
+
+def consenting(purpose: ConsentPurpose) -> Select[int]:
+    """Select the ids of patrons whose consent for `purpose` stands."""
+    return select(Consent.patron_id).where(
+        Consent.purpose == purpose, Consent.withdrawn_at.is_(None)
+    )
+
+
+def may_learn_from(patron_id: SQLColumnExpression[int]) -> ColumnElement[bool]:
+    """Has this patron agreed both to a history and to learning from it?"""
+    return and_(
+        *(
+            exists().where(
+                Consent.patron_id == patron_id,
+                Consent.purpose == purpose,
+                Consent.withdrawn_at.is_(None),
+            )
+            for purpose in (ConsentPurpose.HISTORY, ConsentPurpose.MODEL)
+        )
+    )
+
+
+def signal_weights(session: Session) -> Mapping[str, float]:
+    """Return what each kind of signal weighs, as the library set it."""
+    row = session.get(Setting, "signals")
+    return {**SIGNALS, **(row.value if row else {})}
+
+
+def read_signals(
+    session: Session,
+    works: IntArray,
+    *,
+    at: datetime,
+    stretch: Stretch | None = None,
+    leave_out: Collection[int] = NO_IDS,
+) -> Signals:
+    """Read what the consenting patrons did up to `at`.
+
+    Args:
+        session: Reads only.
+        works: Ids, rising; work i is column i. What was done with others is left out.
+        at: Later loans are passed over: a clerk's slip in the year.
+        stretch: Only these patrons; None reads all.
+        leave_out: Ids of loans held out for a measurement. Where any are, holds and
+            verdicts are not read either: they could tell of the same works.
+    """
+    weights = signal_weights(session)
+    patrons = _patrons(session, stretch)
+    found = [_loans(session, at, stretch, leave_out, weights["loan"])]
+    if not leave_out:
+        found.append(_holds(session, at, stretch, weights["hold"]))
+        found.append(_verdicts(session, at, stretch, weights))
+    patron_id, work_id, day, weight = (
+        np.concatenate(columns) for columns in zip(*found, strict=True)
+    )
+    row, column, kept = _places(patrons, works, patron_id, work_id)
+    day, weight = day[kept], weight[kept]
+    liked = weight > 0
+    branch, category = _groups(session, patrons, stretch)
+    loans = Loans(
+        n_patrons=len(patrons),
+        n_works=len(works),
+        row=row[liked],
+        column=column[liked],
+        day=_days(day[liked]),
+        weight=None if (weight[liked] == 1).all() else weight[liked],
+        branch=branch,
+        category=category,
+    )
+    return Signals(patrons, loans, row[~liked], column[~liked])
+
+
+Pairs = tuple[IntArray, IntArray, IntArray, FloatArray]
+"""Patron ids, work ids, days and weights, of one length."""
+
+
+def _within(
+    column: SQLColumnExpression[int], stretch: Stretch | None
+) -> ColumnElement[bool]:
+    if stretch is None:
+        return true()
+    return column.between(stretch.first, stretch.last)
+
+
+def _patrons(session: Session, stretch: Stretch | None) -> IntArray:
+    statement = select(Patron.id).where(
+        may_learn_from(Patron.id), _within(Patron.id, stretch)
+    )
+    return np.sort(read_integers(session, statement)[0])
+
+
+def _loans(
+    session: Session,
+    at: datetime,
+    stretch: Stretch | None,
+    leave_out: Collection[int],
+    weight: float,
+) -> Pairs:
+    columns: list[SQLColumnExpression[int]] = [
+        Loan.patron_id,
+        Loan.work_id,
+        day_of(session, Loan.borrowed_at),
+    ]
+    if leave_out:
+        columns.append(Loan.id)
+    statement = select(*columns).where(
+        Loan.patron_id.in_(consenting(ConsentPurpose.HISTORY)),
+        Loan.patron_id.in_(consenting(ConsentPurpose.MODEL)),
+        _within(Loan.patron_id, stretch),
+        Loan.ignored.is_(False),
+        or_(Loan.borrowed_at.is_(None), Loan.borrowed_at <= at),
+    )
+    patron_id, work_id, day, *loan_id = read_integers(session, statement)
+    if loan_id:
+        held_out = np.fromiter(leave_out, np.int64, len(leave_out))
+        kept = ~np.isin(loan_id[0], held_out)
+        patron_id, work_id, day = patron_id[kept], work_id[kept], day[kept]
+    return patron_id, work_id, day, np.full(len(day), weight, np.float32)
+
+
+def _holds(
+    session: Session, at: datetime, stretch: Stretch | None, weight: float
+) -> Pairs:
+    statement = select(
+        Hold.patron_id, Hold.work_id, day_of(session, Hold.placed_at)
+    ).where(
+        may_learn_from(Hold.patron_id),
+        _within(Hold.patron_id, stretch),
+        Hold.placed_at <= at,
+    )
+    patron_id, work_id, day = read_integers(session, statement)
+    return patron_id, work_id, day, np.full(len(day), weight, np.float32)
+
+
+def _verdicts(
+    session: Session,
+    at: datetime,
+    stretch: Stretch | None,
+    weights: Mapping[str, float],
+) -> Pairs:
+    kinds = list(Verdict)
+    kind = _place_in(kinds, Feedback.verdict, else_=0)
+    statement = select(
+        Feedback.patron_id, Feedback.work_id, day_of(session, Feedback.given_at), kind
+    ).where(
+        may_learn_from(Feedback.patron_id),
+        _within(Feedback.patron_id, stretch),
+        Feedback.given_at <= at,
+    )
+    patron_id, work_id, day, said = read_integers(session, statement)
+    by_kind = np.array([weights[v.value] for v in kinds], np.float32)
+    return patron_id, work_id, day, by_kind[said]
+
+
+def _places(
+    patrons: IntArray, works: IntArray, patron_id: IntArray, work_id: IntArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    row, known_row = find_places(patrons, patron_id)
+    column, known_column = find_places(works, work_id)
+    kept = np.flatnonzero(known_row & known_column)
+    return row[kept], column[kept], kept
+
+
+def find_places(ids: IntArray, wanted: IntArray) -> tuple[IntArray, BoolArray]:
+    """Return the place of each wanted id among the rising `ids`, and if it is there."""
+    if not len(ids):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    place = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+    return place, ids[place] == wanted
+
+
+def _days(day: IntArray) -> IntArray | None:
+    """Fill undated loans with the oldest day: they are known, but not as recent."""
+    dated = day != UNDATED
+    if not dated.any():
+        return None
+    return np.where(dated, day, day[dated].min())
+
+
+def _groups(
+    session: Session, patrons: IntArray, stretch: Stretch | None
+) -> tuple[IntArray | None, IntArray | None]:
+    """Return each patron's codes of branch and category; None where all are alike.
+
+    A code is the place in the list of all of them, so that a block of patrons and the
+    whole library speak of the same groups.
+    """
+    branches = np.sort(read_integers(session, select(Branch.id))[0])
+    categories = _categories(session)
+    category_code = _place_in(categories, Patron.category, else_=NOT_KNOWN)
+    columns = Patron.id, Patron.branch_id, category_code
+    statement = select(*columns).where(_within(Patron.id, stretch))
+    patron_id, branch_id, category = read_integers(session, statement)
+    row, known = find_places(patrons, patron_id)
+    place = np.searchsorted(branches, branch_id)
+    return (
+        _filled(len(patrons), row[known], place[known]) if len(branches) > 1 else None,
+        _filled(len(patrons), row[known], category[known]) if categories else None,
+    )
+
+
+def _filled(n: int, row: IntArray, code: IntArray) -> IntArray:
+    codes = np.full(n, NOT_KNOWN, np.int64)
+    codes[row] = code
+    return codes
+
+
+def _place_in(
+    words: Sequence[str], column: InstrumentedAttribute[Any], *, else_: int
+) -> SQLColumnExpression[int]:
+    if not words:
+        return literal(else_)
+    places = {str(word): place for place, word in enumerate(words)}
+    return case(places, value=type_coerce(column, String), else_=else_)
+
+
+def _categories(session: Session) -> list[str]:
+    named = select(Patron.category).where(Patron.category.is_not(None)).distinct()
+    return sorted(name for name in session.scalars(named) if name)
