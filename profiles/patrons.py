@@ -1,0 +1,133 @@
+"""Patrons: found by any of their numbers, and shown as they stand."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from library.errors import Conflict, NotFound
+from library.tables import (
+    Alert,
+    Branch,
+    Consent,
+    ContactPoint,
+    Delivery,
+    Feedback,
+    Interest,
+    InterestProfile,
+    Loan,
+    Match,
+    Patron,
+    Preference,
+    Suppression,
+)
+
+_GREATEST_ID = 2**31 - 1
+
+
+def find(session: Session, ref: str) -> Patron:
+    """Return the patron this names: our id, `system:number`, or the number alone.
+
+    Raises:
+        NotFound: Nobody.
+        Conflict: Several systems know the number; name the system too.
+    """
+    ref = ref.strip()
+    number = int(ref) if ref.isascii() and ref.isdecimal() else _GREATEST_ID + 1
+    if number <= _GREATEST_ID and (patron := session.get(Patron, number)):
+        return patron
+    system, _, external_id = ref.partition(":")
+    named = _where(session, Patron.system == system, Patron.external_id == external_id)
+    found = named or _where(session, Patron.external_id == ref)
+    if not found:
+        raise NotFound(f"no patron {ref}")
+    if len(found) > 1:
+        systems = ", ".join(sorted(patron.system for patron in found))
+        raise Conflict(f"patron {ref} is known to several systems: {systems}")
+    return found[0]
+
+
+def show(session: Session, patron_id: int) -> dict[str, Any]:
+    """Return how a patron stands, as values JSON can hold.
+
+    Raises:
+        NotFound: No such patron.
+    """
+    patron = session.get(Patron, patron_id)
+    if patron is None:
+        raise NotFound(f"no patron {patron_id}")
+    return {
+        "id": patron.id,
+        "system": patron.system,
+        "external_id": patron.external_id,
+        "name": patron.name,
+        "branch": session.get_one(Branch, patron.branch_id).code,
+        "category": patron.category,
+        "language": patron.language,
+        "expires_on": patron.expires_on and patron.expires_on.isoformat(),
+        "addresses": _addresses(session, patron_id),
+        "consents": _consents(session, patron_id),
+        "rhythm": _rhythm(session, patron_id),
+        "interests": _interests(session, patron_id),
+        "loans": _count(session, Loan.patron_id, patron_id),
+        "verdicts": _count(session, Feedback.patron_id, patron_id),
+        "suppressions": _count(session, Suppression.patron_id, patron_id),
+        "matches": _count(session, Match.patron_id, patron_id),
+        "alerts": _count(session, Alert.patron_id, patron_id),
+        "deliveries": _count(session, Delivery.patron_id, patron_id),
+    }
+
+
+def hold_still(session: Session, patron_id: int) -> Patron:
+    """Return the patron, whose rows nobody else changes until the transaction ends.
+
+    Raises:
+        NotFound: No such patron.
+    """
+    patron = session.get(Patron, patron_id, with_for_update={"key_share": True})
+    if patron is None:
+        raise NotFound(f"no patron {patron_id}")
+    return patron
+
+
+def _where(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Patron]:
+    return session.scalars(
+        select(Patron).where(*conditions).order_by(Patron.id).limit(10)
+    ).all()
+
+
+def _addresses(session: Session, patron_id: int) -> list[str]:
+    points = select(ContactPoint).where(ContactPoint.patron_id == patron_id)
+    return [
+        f"{point.channel.value}:{point.address}"
+        for point in session.scalars(points.order_by(ContactPoint.id))
+    ]
+
+
+def _consents(session: Session, patron_id: int) -> list[str]:
+    live = select(Consent.purpose).where(
+        Consent.patron_id == patron_id, Consent.withdrawn_at.is_(None)
+    )
+    return sorted(purpose.value for purpose in session.scalars(live))
+
+
+def _rhythm(session: Session, patron_id: int) -> str | None:
+    preference = session.get(Preference, patron_id)
+    return preference.rhythm.value if preference else None
+
+
+def _interests(session: Session, patron_id: int) -> list[str]:
+    mine = (
+        select(Interest)
+        .join(InterestProfile, InterestProfile.id == Interest.interest_profile_id)
+        .where(InterestProfile.patron_id == patron_id)
+        .order_by(Interest.weight.desc(), Interest.id)
+    )
+    return [
+        f"{interest.kind.value}:{interest.label}" for interest in session.scalars(mine)
+    ]
+
+
+def _count(session: Session, column: InstrumentedAttribute[int], patron_id: int) -> int:
+    return session.scalar(select(func.count()).where(column == patron_id)) or 0
