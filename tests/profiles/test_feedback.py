@@ -90,7 +90,6 @@ def test_the_alert_about_it_is_handled_once(
 def test_a_verdict_needs_patron_and_work(
     sessions: Sessions, ids: tuple[int, int], missing: int
 ) -> None:
-    wrong = [*ids]
-    wrong[missing] = 999
+    patron_id, work_id = (999 if n == missing else id_ for n, id_ in enumerate(ids))
     with pytest.raises(NotFound):
-        _say(sessions, *wrong, Verdict.WANTED)
+        _say(sessions, patron_id, work_id, Verdict.WANTED)

@@ -1,0 +1,71 @@
+import json
+
+import pytest
+
+from library.db import Sessions, reading
+from library.errors import Conflict, NotFound
+from profiles.patrons import find, show
+from tests.factories import ada, cy, make_interest, make_loan, make_patron, make_work
+
+
+@pytest.fixture
+def known(sessions: Sessions) -> dict[str, int]:
+    with sessions.begin() as session:
+        one, two = ada(session), cy(session)
+        two.external_id = "B-1"
+        same = make_patron(session, "Twin")
+        same.system, same.external_id = "koha", "B-1"
+        return {"ada": one.id, "cy": two.id, "twin": same.id}
+
+
+@pytest.mark.parametrize(
+    ("ref", "who"),
+    [
+        pytest.param("ada", "ada", id="number alone"),
+        pytest.param(" ada ", "ada", id="with blanks"),
+        pytest.param("test:ada", "ada", id="system and number"),
+        pytest.param("koha:B-1", "twin", id="system tells twins apart"),
+    ],
+)
+def test_a_patron_is_found(
+    sessions: Sessions, known: dict[str, int], ref: str, who: str
+) -> None:
+    with reading(sessions) as session:
+        assert find(session, ref).id == known[who]
+        assert find(session, str(known[who])).id == known[who]
+
+
+@pytest.mark.parametrize("ref", ["", "nobody", "koha:ada", "9" * 30, "٣", "²"])
+def test_nobody_is_found(sessions: Sessions, known: dict[str, int], ref: str) -> None:
+    with reading(sessions) as session, pytest.raises(NotFound):
+        find(session, ref)
+
+
+def test_a_number_two_systems_know_needs_the_system(
+    sessions: Sessions, known: dict[str, int]
+) -> None:
+    with reading(sessions) as session, pytest.raises(Conflict, match="koha, test"):
+        find(session, "B-1")
+
+
+def test_a_patron_is_shown_in_plain_values(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+        make_loan(session, patron, make_work(session, "Cosmos"))
+        make_interest(session, patron, "Stars")
+
+    with reading(sessions) as session:
+        shown = show(session, patron.id)
+
+    json.dumps(shown)
+    assert shown["branch"] == "main"
+    assert shown["loans"] == 1
+    assert shown["interests"] == ["subject:Stars"]
+    assert shown["addresses"] == ["email:ada@patrons.test"]
+    assert shown["rhythm"] == "weekly"
+    assert "model" in shown["consents"]
+
+
+def test_nobody_cannot_be_shown(sessions: Sessions) -> None:
+    with reading(sessions) as session, pytest.raises(NotFound):
+        show(session, 999)
