@@ -1,0 +1,259 @@
+"""E-mail by SMTP: one connection for many messages, each answer told by its meaning."""
+
+import re
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from socket import socket
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from library.clock import utc_now
+from library.errors import DeliveryFailed, InvalidInput
+from notifier.message import Message, ascii_domain, to_bytes
+
+_TRY_AGAIN_IN = re.compile(
+    r"try again (?:in|after) (\d+)\s*(second|minute|hour)?", re.IGNORECASE
+)
+_UNITS = {"second": 1, "minute": 60, "hour": 3600}
+_PER_CONNECTION = 500
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """Seconds to wait for a server, by what it is asked."""
+
+    connect: float = 30
+    command: float = 60
+    data: float = 600
+    """After the final dot: hanging up sooner makes copies (RFC 5321, 4.5.3.2)."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where mail is handed over."""
+
+    host: str
+    port: int
+    user: str = ""
+    password: str = ""
+    tls: bool = False
+    starttls: bool = False
+
+
+def parse_server(url: str) -> Server:
+    """Read `smtp://[user:password@]host[:port][?starttls=1]`, `smtps://` for TLS.
+
+    Raises:
+        InvalidInput: It is no such address.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
+        raise InvalidInput(
+            "HAMKHAN_SMTP_URL: smtp://host or smtps://host is wanted",
+            field="HAMKHAN_SMTP_URL",
+        )
+    tls = parts.scheme == "smtps"
+    starttls = parse_qs(parts.query).get("starttls", ["0"])[0] in {"1", "true", "yes"}
+    return Server(
+        parts.hostname,
+        parts.port or (465 if tls else 587 if starttls else 25),
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        tls=tls,
+        starttls=starttls,
+    )
+
+
+class EmailChannel:
+    """Hands messages to one mail server over one connection."""
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        timeouts: Timeouts | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._server = server
+        self._timeouts = timeouts or Timeouts()
+        self._context = context
+        self._smtp: smtplib.SMTP | None = None
+        self._sent = 0
+
+    def open(self) -> None:
+        """Connect, greet, encrypt and sign in, as the server's address says.
+
+        Raises:
+            DeliveryFailed: The server is away, or refuses us.
+        """
+        if self._smtp is not None and self._sent < _PER_CONNECTION:
+            return
+        self.close()
+        with _telling(before_data=True, ours=True):
+            self._smtp = self._connected()
+            self._sent = 0
+
+    def send(self, message: Message, *, before: datetime) -> str:
+        """Hand one message over; return the server's answer.
+
+        Raises:
+            DeliveryFailed: See `notifier.outcomes` for what each kind comes to.
+        """
+        self.open()
+        smtp = self._smtp
+        if smtp is None:
+            raise DeliveryFailed("not connected")
+        content = to_bytes(message)
+        try:
+            self._start(smtp, message, len(content))
+            _require_time(before)
+            answer = self._hand_over(smtp, content)
+        except DeliveryFailed:
+            self._reset()
+            raise
+        self._sent += 1
+        return answer
+
+    def close(self) -> None:
+        """Say goodbye; a server that is gone already is no trouble."""
+        smtp, self._smtp = self._smtp, None
+        if smtp is None:
+            return
+        try:
+            smtp.quit()
+        except (OSError, smtplib.SMTPException):
+            smtp.close()
+
+    def _connected(self) -> smtplib.SMTP:
+        server, wait = self._server, self._timeouts
+        if server.tls:
+            smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+                server.host,
+                server.port,
+                timeout=wait.connect,
+                context=self._tls_context(),
+            )
+        else:
+            smtp = smtplib.SMTP(server.host, server.port, timeout=wait.connect)
+        try:
+            _wait_at_most(smtp, wait.command)
+            smtp.ehlo_or_helo_if_needed()
+            if server.starttls:
+                smtp.starttls(context=self._tls_context())
+                smtp.ehlo()
+            if server.user:
+                smtp.login(server.user, server.password)
+        except BaseException:
+            smtp.close()
+            raise
+        return smtp
+
+    def _tls_context(self) -> ssl.SSLContext:
+        return self._context or ssl.create_default_context()
+
+    def _start(self, smtp: smtplib.SMTP, message: Message, size: int) -> None:
+        sender = ascii_domain(message.envelope_sender)
+        to = ascii_domain(message.to.address)
+        with _telling(before_data=True, ours=False):
+            _wait_at_most(smtp, self._timeouts.command)
+            options = _mail_options(smtp, message, size)
+            _require(*smtp.mail(sender, options), ours=True)
+            _require(*smtp.rcpt(to))
+
+    def _hand_over(self, smtp: smtplib.SMTP, content: bytes) -> str:
+        with _telling(before_data=True, ours=False):
+            smtp.putcmd("DATA")
+            code, said = smtp.getreply()
+            if code != 354:
+                _require(code, said)
+        with _telling(before_data=False, ours=False):
+            _wait_at_most(smtp, self._timeouts.data)
+            smtp.send(_quoted(content))
+            code, said = smtp.getreply()
+        _require(code, said)
+        return f"{code} {_words(said)}"
+
+    def _reset(self) -> None:
+        """Make the connection fit for the next message, or let go of it."""
+        smtp = self._smtp
+        try:
+            if smtp is None or smtp.sock is None or smtp.rset()[0] != 250:
+                self._drop()
+        except (OSError, smtplib.SMTPException):
+            self._drop()
+
+    def _drop(self) -> None:
+        smtp, self._smtp = self._smtp, None
+        if smtp is not None:
+            smtp.close()
+
+
+def _mail_options(smtp: smtplib.SMTP, message: Message, size: int) -> list[str]:
+    options = []
+    if smtp.has_extn("size"):
+        options.append(f"size={size}")
+    if message.needs_smtputf8:
+        if not smtp.has_extn("smtputf8"):
+            raise DeliveryFailed(
+                "5.6.7 the server takes no address outside ASCII", permanent=True
+            )
+        options += ["SMTPUTF8", "BODY=8BITMIME"]
+    return options
+
+
+def _require_time(before: datetime) -> None:
+    if utc_now() >= before:
+        raise DeliveryFailed("too late: another worker may have it")
+
+
+def _require(code: int, said: bytes, *, ours: bool = False) -> None:
+    if 200 <= code < 300:
+        return
+    words = f"{code} {_words(said)}"
+    if 500 <= code < 600:
+        raise DeliveryFailed(words, permanent=not ours, ours=ours)
+    raise DeliveryFailed(words, retry_after=_retry_after(words))
+
+
+@contextmanager
+def _telling(*, before_data: bool, ours: bool) -> Iterator[None]:
+    """Turn what smtplib and the network raise into what it means for the message."""
+    try:
+        yield
+    except smtplib.SMTPResponseException as error:
+        said = error.smtp_error
+        words = said if isinstance(said, bytes) else str(said).encode()
+        _require(error.smtp_code, words, ours=ours)
+        raise DeliveryFailed(f"{error.smtp_code} {_words(words)}") from error
+    except smtplib.SMTPNotSupportedError as error:
+        raise DeliveryFailed(str(error), ours=True) from error
+    except ssl.SSLCertVerificationError as error:
+        raise DeliveryFailed(f"certificate: {error.verify_message}") from error
+    except (OSError, smtplib.SMTPException) as error:
+        raise DeliveryFailed(
+            f"connection: {str(error) or type(error).__name__}",
+            ambiguous=not before_data,
+        ) from error
+
+
+def _quoted(content: bytes) -> bytes:
+    return content.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+
+
+def _wait_at_most(smtp: smtplib.SMTP, seconds: float) -> None:
+    if isinstance(smtp.sock, socket):
+        smtp.sock.settimeout(seconds)
+
+
+def _words(said: bytes) -> str:
+    return " ".join(said.decode("utf-8", "replace").split())
+
+
+def _retry_after(words: str) -> int | None:
+    found = _TRY_AGAIN_IN.search(words)
+    if found is None:
+        return None
+    return int(found[1]) * _UNITS[(found[2] or "second").lower()]

@@ -1,0 +1,19 @@
+"""The patron's own page and feed: delivered once it is there to be read."""
+
+from datetime import datetime
+
+from notifier.message import Message
+
+
+class PageChannel:
+    """Carries nothing: page and feed show a patron's alerts from the tables."""
+
+    def open(self) -> None:
+        """It is always ready."""
+
+    def send(self, message: Message, *, before: datetime) -> str:  # noqa: ARG002 -- nothing travels
+        """Say that it is there."""
+        return "shown"
+
+    def close(self) -> None:
+        """There is nothing to let go of."""

@@ -1,0 +1,204 @@
+"""Signed links in messages: who holds one may do that one thing, until it expires.
+
+A token names rows and no person. Each purpose has its own key, so a token at another
+door is refused. `HAMKHAN_SECRET` may hold several secrets parted by spaces: the first
+signs, all are believed, so that it can be changed without breaking mail that is out.
+"""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from library.clock import utc_now
+from library.errors import NotAllowed
+from library.settings import Settings
+from library.vocabulary import Channel, Purpose, Verdict
+
+VERDICT_LIFE = timedelta(days=180)
+LEAVE_LIFE = timedelta(days=400)
+CONFIRM_LIFE = timedelta(days=3)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class VerdictLink:
+    """What a verdict link says."""
+
+    alert_id: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class LeaveLink:
+    """What a link to fewer messages says: of which delivery, and what to stop."""
+
+    delivery_id: int
+    scope: str
+    """A message purpose, "all", or "interest:<id>"."""
+
+
+def verdict_token(
+    secret: str, alert_id: int, verdict: Verdict, *, at: datetime | None = None
+) -> str:
+    """Sign a verdict on one alert; it holds for `VERDICT_LIFE` from `at`, or now."""
+    return _sign(secret, "verdict", [alert_id, verdict.value], VERDICT_LIFE, at)
+
+
+def read_verdict(secret: str, token: str, *, at: datetime | None = None) -> VerdictLink:
+    """Read a verdict link.
+
+    Raises:
+        NotAllowed: It was altered, is not one of ours, or is too old.
+    """
+    alert_id, verdict = _read(secret, "verdict", token, at)
+    return VerdictLink(int(alert_id), Verdict(verdict))
+
+
+def leave_token(
+    secret: str, delivery_id: int, scope: str, *, at: datetime | None = None
+) -> str:
+    """Sign a link by which the reader of one delivery gets fewer messages."""
+    return _sign(secret, "leave", [delivery_id, scope], LEAVE_LIFE, at)
+
+
+def read_leave(secret: str, token: str, *, at: datetime | None = None) -> LeaveLink:
+    """Read a link to fewer messages.
+
+    Raises:
+        NotAllowed: It was altered, is not one of ours, or is too old.
+    """
+    delivery_id, scope = _read(secret, "leave", token, at)
+    return LeaveLink(int(delivery_id), str(scope))
+
+
+def confirm_token(
+    secret: str, contact_point_id: int, *, at: datetime | None = None
+) -> str:
+    """Sign the link by which a patron confirms an address."""
+    return _sign(secret, "confirm", [contact_point_id], CONFIRM_LIFE, at)
+
+
+def read_confirm(secret: str, token: str, *, at: datetime | None = None) -> int:
+    """Return the contact point a link confirms.
+
+    Raises:
+        NotAllowed: It was altered, is not one of ours, or is too old.
+    """
+    (contact_point_id,) = _read(secret, "confirm", token, at)
+    return int(contact_point_id)
+
+
+def bounce_token(secret: str, delivery_id: int, *, at: datetime | None = None) -> str:
+    """Sign the return address of one delivery; only letters, digits, - . _."""
+    return _sign(secret, "bounce", [delivery_id], LEAVE_LIFE, at)
+
+
+def read_bounce(secret: str, token: str, *, at: datetime | None = None) -> int:
+    """Return the delivery that came back to a return address of ours.
+
+    Raises:
+        NotAllowed: It was altered, is not one of ours, or is too old.
+    """
+    (delivery_id,) = _read(secret, "bounce", token, at)
+    return int(delivery_id)
+
+
+def verdict_url(
+    settings: Settings, alert_id: int, verdict: Verdict, *, at: datetime | None = None
+) -> str:
+    """Return the address of the page on which the verdict can be given."""
+    token = verdict_token(settings.secret, alert_id, verdict, at=at)
+    return f"{settings.base_url}/answer/{token}"
+
+
+def confirm_url(
+    settings: Settings, contact_point_id: int, *, at: datetime | None = None
+) -> str:
+    """Return the address of the page that confirms a contact point, by POST."""
+    token = confirm_token(settings.secret, contact_point_id, at=at)
+    return f"{settings.base_url}/confirm/{token}"
+
+
+def leave_url(
+    settings: Settings, delivery_id: int, scope: str, *, at: datetime | None = None
+) -> str:
+    """Return the address that offers fewer messages; a one-click POST acts at once."""
+    return (
+        f"{settings.base_url}/leave/"
+        f"{leave_token(settings.secret, delivery_id, scope, at=at)}"
+    )
+
+
+def page_url(settings: Settings) -> str:
+    """Return the address of the patron's own page."""
+    return f"{settings.base_url}/me"
+
+
+def preferences_url(settings: Settings) -> str:
+    """Return the address of the page that says how to be told."""
+    return f"{settings.base_url}/me/preferences"
+
+
+def sign_in_url(settings: Settings, token: str) -> str:
+    """Return the address that signs in, once, by POST."""
+    return f"{settings.base_url}/sign-in/{token}"
+
+
+def feed_url(settings: Settings, token: str) -> str:
+    """Return the address of a private feed."""
+    return f"{settings.base_url}/feed/{token}"
+
+
+def message_id(
+    settings: Settings, patron_id: int, purpose: Purpose, period: str, channel: Channel
+) -> str:
+    """Return the Message-ID of what a patron gets for a purpose, period and channel.
+
+    The same again gives the same, so a second one cannot be stored, and one made again
+    after a restore is the same message. The hash is keyed: it tells nothing of whom.
+    """
+    said = f"{patron_id}|{purpose}|{period}|{channel}"
+    key = _keys(settings.secret)[-1].encode()
+    digest = hmac.new(key, said.encode(), hashlib.sha256).hexdigest()[:40]
+    return f"<{digest}@{settings.mail_domain}>"
+
+
+def _sign(
+    secret: str,
+    purpose: str,
+    said: list[int | str],
+    life: timedelta,
+    at: datetime | None,
+) -> str:
+    # In whole days, so that a message made again is the same to the last byte.
+    last_day = ((at or utc_now()) + life - _EPOCH).days
+    return str(_serializer(secret, purpose).dumps([*said, last_day]))
+
+
+def _read(secret: str, purpose: str, token: str, at: datetime | None) -> list[str]:
+    try:
+        *said, last_day = _serializer(secret, purpose).loads(token)
+    except BadSignature as error:
+        raise NotAllowed("this link is not complete, or not one of ours") from error
+    if ((at or utc_now()) - _EPOCH).days > last_day:
+        raise NotAllowed("this link is too old")
+    return list(said)
+
+
+@lru_cache(maxsize=64)
+def _serializer(secret: str, purpose: str) -> URLSafeSerializer:
+    return URLSafeSerializer(
+        _keys(secret),
+        salt=f"hamkhan.{purpose}",
+        signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+    )
+
+
+def _keys(secret: str) -> list[str]:
+    # itsdangerous signs with the last and believes all.
+    return list(reversed(secret.split(" "))) if secret.strip() else [secret]

@@ -1,0 +1,174 @@
+"""Where a patron is reached, and how each contact point bears up.
+
+A patron is not an address: families share one, and a child's messages go to a guardian.
+The address is read anew before each message, so a changed one also moves what waits.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from library.errors import InvalidInput, NotFound
+from library.tables import ContactPoint, Guardian
+from library.vocabulary import Channel
+
+HARD_LIMIT = 2
+"""At the second hard bounce a contact point is stopped."""
+SOFT_LIMIT = 6
+"""At the sixth soft bounce in a row too; before it, pauses of 2, 4, … 32 hours."""
+
+
+class Trouble(StrEnum):
+    """What a mail server reports of an address."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    COMPLAINT = "complaint"
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a contact point bears up."""
+
+    hard: int = 0
+    soft: int = 0
+    retry_at: datetime | None = None
+    stopped_at: datetime | None = None
+
+
+def after_trouble(health: Health, trouble: Trouble, *, at: datetime) -> Health:
+    """Return how it stands after a bounce or complaint; a stopped one stays so."""
+    if health.stopped_at:
+        return health
+    if trouble is Trouble.COMPLAINT:
+        return replace(health, stopped_at=at)
+    if trouble is Trouble.HARD:
+        hard = health.hard + 1
+        return replace(health, hard=hard, stopped_at=at if hard >= HARD_LIMIT else None)
+    soft = health.soft + 1
+    return replace(
+        health,
+        soft=soft,
+        retry_at=at + timedelta(hours=2**soft),
+        stopped_at=at if soft >= SOFT_LIMIT else None,
+    )
+
+
+def after_success(health: Health) -> Health:
+    """Return how it stands after a message was taken: what was counted is forgotten."""
+    return replace(health, hard=0, soft=0, retry_at=None)
+
+
+def address_of(
+    session: Session, patron_id: int, channel: Channel
+) -> ContactPoint | None:
+    """Return where to reach the patron now: the guardian's address for a child.
+
+    One that works goes before one that does not, then the newest.
+    """
+    reader = session.scalar(
+        select(Guardian.guardian_id)
+        .where(Guardian.patron_id == patron_id)
+        .order_by(Guardian.guardian_id)
+        .limit(1)
+    )
+    return session.scalar(
+        select(ContactPoint)
+        .where(
+            ContactPoint.patron_id == (reader or patron_id),
+            ContactPoint.channel == channel,
+        )
+        .order_by(
+            ContactPoint.stopped_at.is_not(None),
+            ContactPoint.verified_at.is_(None),
+            ContactPoint.created_at.desc(),
+            ContactPoint.id.desc(),
+        )
+        .limit(1)
+    )
+
+
+def add(
+    session: Session, patron_id: int, channel: Channel, address: str, *, at: datetime
+) -> ContactPoint:
+    """Add a contact point, unverified; one that is there already is returned.
+
+    Raises:
+        InvalidInput: It is no address of this channel.
+    """
+    address = address.strip()
+    if channel is Channel.EMAIL and not is_email(address):
+        raise InvalidInput(f"{address!r} is no e-mail address", field="address")
+    found = session.scalar(
+        select(ContactPoint).where(
+            ContactPoint.patron_id == patron_id,
+            ContactPoint.channel == channel,
+            ContactPoint.address == address,
+        )
+    )
+    if found is None:
+        found = ContactPoint(
+            patron_id=patron_id, channel=channel, address=address, created_at=at
+        )
+        session.add(found)
+        session.flush()
+    return found
+
+
+def is_email(address: str) -> bool:
+    """Tell whether mail could go there: one @, no space or control character."""
+    local, _, domain = address.rpartition("@")
+    plain = all(char.isprintable() and not char.isspace() for char in address)
+    return bool(local and domain) and plain and not set(address) & set('<>",;:\\()')
+
+
+def verify(session: Session, contact_point_id: int, *, at: datetime) -> ContactPoint:
+    """Take it as the patron's own and working; a stopped one starts again."""
+    point = restart(session, contact_point_id)
+    point.verified_at = at
+    return point
+
+
+def stop(session: Session, contact_point_id: int, *, at: datetime) -> ContactPoint:
+    """Send nothing there any more; the row and the patron stay."""
+    point = _point(session, contact_point_id)
+    point.stopped_at = at
+    return point
+
+
+def restart(session: Session, contact_point_id: int) -> ContactPoint:
+    """Forget what was counted against it, and send there again."""
+    point = _point(session, contact_point_id)
+    set_health(point, Health())
+    return point
+
+
+def record_trouble(point: ContactPoint, trouble: Trouble, *, at: datetime) -> None:
+    """Count a bounce or complaint against a contact point."""
+    set_health(point, after_trouble(health_of(point), trouble, at=at))
+
+
+def record_success(point: ContactPoint) -> None:
+    """Clear what was counted: a message was taken."""
+    set_health(point, after_success(health_of(point)))
+
+
+def health_of(point: ContactPoint) -> Health:
+    """Return how a contact point stands."""
+    return Health(point.hard, point.soft, point.retry_at, point.stopped_at)
+
+
+def set_health(point: ContactPoint, health: Health) -> None:
+    """Store how a contact point stands."""
+    point.hard, point.soft = health.hard, health.soft
+    point.retry_at, point.stopped_at = health.retry_at, health.stopped_at
+
+
+def _point(session: Session, contact_point_id: int) -> ContactPoint:
+    found = session.get(ContactPoint, contact_point_id)
+    if found is None:
+        raise NotFound(f"there is no contact point {contact_point_id}")
+    return found

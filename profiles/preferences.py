@@ -1,0 +1,195 @@
+"""How a patron wants to be told: rhythm, hour, channel, quiet hours, pause."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import TypedDict, Unpack
+from zoneinfo import available_timezones
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from library.errors import InvalidInput, NotFound
+from library.i18n.jalali import GREGORIAN, JALALI
+from library.i18n.messages import PERSIAN
+from library.tables import Branch, Delivery, Patron, Pause, Preference
+from library.vocabulary import Channel, DeliveryState, Purpose, Rhythm
+from profiles.causes import Cause
+from profiles.rhythm import next_digest_at
+
+__all__ = [
+    "EVERYTHING",
+    "Changes",
+    "calendar_of",
+    "change",
+    "free_held",
+    "get",
+    "next_after",
+    "next_digest_at",
+    "pause",
+    "pauses",
+    "resume",
+]
+
+EVERYTHING = "all"
+"""The scope of a pause of all messages; else it is a purpose."""
+
+_SCOPES = frozenset({EVERYTHING, *Purpose})
+_RHYTHM_FIELDS = frozenset({"rhythm", "weekday", "hour", "zone"})
+_QUIET_FIELDS = frozenset({"quiet_from", "quiet_to", "zone"})
+
+
+class Changes(TypedDict, total=False):
+    """What a patron may set; see the columns of `Preference`."""
+
+    rhythm: Rhythm
+    weekday: int
+    hour: int
+    zone: str
+    channel: Channel
+    quiet_from: int | None
+    quiet_to: int | None
+    at_least: int
+    discreet: bool
+
+
+_VALID: dict[str, Callable[[object], bool]] = {
+    "weekday": lambda value: value in range(7),
+    "hour": lambda value: value in range(24),
+    "zone": lambda value: value in available_timezones(),
+    "quiet_from": lambda value: value is None or value in range(24 * 60),
+    "quiet_to": lambda value: value is None or value in range(24 * 60),
+    "at_least": lambda value: value in range(1, 101),
+}
+
+
+def get(session: Session, patron_id: int) -> Preference:
+    """Return the patron's preferences; what was never set has its default.
+
+    Raises:
+        NotFound: There is no such patron.
+    """
+    found = session.get(Preference, patron_id)
+    if found is not None:
+        return found
+    zone = session.scalar(
+        select(Branch.zone)
+        .join(Patron, Patron.branch_id == Branch.id)
+        .where(Patron.id == patron_id)
+    )
+    if zone is None:
+        raise NotFound(f"there is no patron {patron_id}")
+    return Preference(
+        patron_id=patron_id,
+        rhythm=Rhythm.WEEKLY,
+        weekday=5,
+        hour=8,
+        zone=zone,
+        channel=Channel.EMAIL,
+        at_least=1,
+        discreet=False,
+        layout={},
+    )
+
+
+def change(
+    session: Session, patron_id: int, *, at: datetime, **fields: Unpack[Changes]
+) -> Preference:
+    """Set some preferences, and work out anew what hangs on them.
+
+    Messages that only the old quiet hours held back are free at once.
+
+    Raises:
+        InvalidInput: A value cannot be used; `field` names it.
+        NotFound: There is no such patron.
+    """
+    preference = get(session, patron_id)
+    for name, value in fields.items():
+        if name in _VALID and not _VALID[name](value):
+            raise InvalidInput(f"{name}: {value!r} cannot be used", field=name)
+        setattr(preference, name, value)
+    session.add(preference)
+    # A patron who never had a digest stays due at once, whatever the rhythm.
+    if preference.next_digest_at is not None and _RHYTHM_FIELDS & fields.keys():
+        calendar = calendar_of(session.get_one(Patron, patron_id))
+        preference.next_digest_at = next_after(preference, calendar, at)
+    if _QUIET_FIELDS & fields.keys():
+        free_held(session, patron_id, Cause.QUIET, at=at)
+    session.flush()
+    return preference
+
+
+def next_after(
+    preference: Preference, calendar: str, after: datetime
+) -> datetime | None:
+    """Return when the digest after the one of `after` is due."""
+    return next_digest_at(
+        preference.rhythm,
+        preference.weekday,
+        preference.hour,
+        preference.zone,
+        calendar,
+        after,
+    )
+
+
+def calendar_of(patron: Patron) -> str:
+    """Return the calendar the patron chose, or that of their language."""
+    return patron.calendar or (JALALI if patron.language == PERSIAN else GREGORIAN)
+
+
+def pauses(session: Session, patron_id: int, *, at: datetime) -> dict[str, datetime]:
+    """Return until when each scope is paused; one without an end is `datetime.max`."""
+    rows = session.execute(
+        select(Pause.scope, Pause.until).where(Pause.patron_id == patron_id)
+    )
+    without_end = datetime.max.replace(tzinfo=UTC) - timedelta(days=366)
+    ends = ((scope, until or without_end) for scope, until in rows)
+    return {scope: until for scope, until in ends if until > at}
+
+
+def pause(
+    session: Session, patron_id: int, scope: str = EVERYTHING, *, until: datetime | None
+) -> None:
+    """Send nothing of `scope` until a moment, or until the patron says otherwise.
+
+    Raises:
+        InvalidInput: `scope` is neither "all" nor a purpose.
+    """
+    if scope not in _SCOPES:
+        raise InvalidInput(f"{scope!r} cannot be paused", field="scope")
+    row = _pause_row(session, patron_id, scope)
+    if row is None:
+        session.add(Pause(patron_id=patron_id, scope=scope, until=until))
+    else:
+        row.until = until
+    session.flush()
+
+
+def resume(
+    session: Session, patron_id: int, scope: str = EVERYTHING, *, at: datetime
+) -> None:
+    """End a pause now; what it held back is free at once."""
+    session.execute(
+        delete(Pause).where(Pause.patron_id == patron_id, Pause.scope == scope)
+    )
+    free_held(session, patron_id, Cause.PAUSE, at=at)
+
+
+def free_held(session: Session, patron_id: int, cause: Cause, *, at: datetime) -> None:
+    """Make due what waits for this cause; the gate is asked again then."""
+    session.execute(
+        update(Delivery)
+        .where(
+            Delivery.patron_id == patron_id,
+            Delivery.state == DeliveryState.PENDING,
+            Delivery.cause == cause,
+            Delivery.due_at > at,
+        )
+        .values(due_at=at)
+    )
+
+
+def _pause_row(session: Session, patron_id: int, scope: str) -> Pause | None:
+    return session.scalar(
+        select(Pause).where(Pause.patron_id == patron_id, Pause.scope == scope)
+    )
