@@ -1,0 +1,215 @@
+"""`hamkhan doctor`."""
+
+import smtplib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from urllib.parse import urlsplit
+
+import click
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
+
+from api import listening
+from api.bell import HEARTBEAT, Call, bell
+from api.commands.options import json_option, pass_runtime
+from api.commands.output import say, table
+from api.naming import worker_name
+from api.scheduler import DEAF_AFTER, heard_at
+from api.worker import IN_PROCESS, add_tasks, broker_of, make_celery, own_queue
+from library.clock import utc_now
+from library.db import reading
+from library.migrate import pending
+from library.runtime import Runtime
+from library.tables import Delivery, Loan, ModelVersion
+from library.vocabulary import DeliveryState, ModelState
+
+PATIENCE: Final = 10.0
+"""Seconds in which a ring must be answered, and a mail server."""
+STUCK_AFTER: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How one part is, and what to do when it is not well."""
+
+    part: str
+    ok: bool
+    found: str
+    do: str = ""
+
+
+@click.command()
+@json_option
+@pass_runtime
+def doctor(runtime: Runtime, *, as_json: bool) -> None:
+    """Look whether all is well: each part is ok, or it is said what to do."""
+    findings = list(examine(runtime))
+    rows = [(f.part, "ok" if f.ok else "NOT OK", f.found) for f in findings]
+    todo = [f"{f.part}: {f.do}" for f in findings if f.do]
+    words = "\n".join([table(("part", "", "found"), rows), *todo])
+    say(findings, words, as_json=as_json)
+    if not all(finding.ok for finding in findings):
+        raise click.exceptions.Exit(1)
+
+
+def examine(runtime: Runtime) -> Iterator[Finding]:
+    """Look at each part; without a database the rest cannot be looked at."""
+    database = examine_database(runtime)
+    yield database
+    if not database.ok:
+        return
+    migrations = examine_migrations(runtime)
+    yield migrations
+    if not migrations.ok:
+        return
+    for look in (examine_queue, examine_mail, examine_model, examine_deliveries):
+        yield _looked(look, runtime)
+
+
+def examine_database(runtime: Runtime) -> Finding:
+    """Does the database answer?"""
+    kind = runtime.sessions.kw["bind"].dialect.name
+    try:
+        with reading(runtime.sessions) as session:
+            session.execute(text("SELECT 1"))
+    except DBAPIError as error:
+        cause = str(error.orig).strip().splitlines()[0]
+        return Finding(
+            "database",
+            ok=False,
+            found=f"{kind}: {cause}",
+            do="start it, or mend HAMKHAN_DATABASE_URL",
+        )
+    return Finding("database", ok=True, found=f"{kind} answers")
+
+
+def examine_migrations(runtime: Runtime) -> Finding:
+    """Does the database have all migrations?"""
+    if pending(runtime.sessions.kw["bind"]):
+        return Finding(
+            "migrations",
+            ok=False,
+            found="the tables are not those of this version",
+            do="run `hamkhan init` (a new database) or `hamkhan db upgrade`",
+        )
+    return Finding("migrations", ok=True, found="up to date")
+
+
+def examine_queue(runtime: Runtime) -> Finding:
+    """Is a ring answered? One real task goes through the broker."""
+    broker = broker_of(runtime.settings, apart=True)
+    scheme = urlsplit(broker).scheme
+    if not runtime.settings.broker_url and not _heard_lately(runtime):
+        # The queue inside `hamkhan run` cannot be reached from here: try another.
+        scheme = urlsplit(IN_PROCESS).scheme
+    answered = _ring_in_process(runtime, in_memory=scheme == "memory")
+    if not answered:
+        return Finding(
+            "queue",
+            ok=False,
+            found=f"{scheme}: a ring was not answered in {PATIENCE:.0f} s",
+            do="start the broker, or mend HAMKHAN_BROKER_URL",
+        )
+    heard = _heard_lately(runtime)
+    return Finding(
+        "queue",
+        ok=True,
+        found=f"{scheme}: a ring was answered; "
+        + ("a worker is running" if heard else "no worker is running now"),
+        do=""
+        if heard
+        else "start `hamkhan run` (or `hamkhan worker`) when you want it",
+    )
+
+
+def examine_mail(runtime: Runtime) -> Finding:
+    """Is there a mail server that takes us, or a folder that can be written?"""
+    url = runtime.settings.smtp_url
+    if not url:
+        folder = runtime.settings.mail
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".doctor").touch()
+        (folder / ".doctor").unlink()
+        return Finding("mail", ok=True, found=f"files in {folder}")
+    parts = urlsplit(url)
+    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
+    with kind(parts.hostname or "", parts.port or 0, timeout=PATIENCE) as server:
+        server.ehlo()
+    return Finding("mail", ok=True, found=f"{parts.hostname} answers")
+
+
+def examine_model(runtime: Runtime) -> Finding:
+    """Is there a model, and its file?"""
+    with reading(runtime.sessions) as session:
+        current = session.scalar(
+            select(ModelVersion).where(ModelVersion.state == ModelState.CURRENT)
+        )
+        loans = session.scalar(select(Loan.id).limit(1))
+    if current is None:
+        found = "none yet; matches come from interests and content"
+        return Finding(
+            "model", ok=True, found=found, do="run `hamkhan train`" if loans else ""
+        )
+    if current.file and not (runtime.settings.models / current.file).exists():
+        return Finding(
+            "model",
+            ok=False,
+            found=f"version {current.id}: its file {current.file} is gone",
+            do="run `hamkhan train`",
+        )
+    return Finding(
+        "model", ok=True, found=f"version {current.id} of {current.created_at:%Y-%m-%d}"
+    )
+
+
+def examine_deliveries(runtime: Runtime) -> Finding:
+    """Does a message wait longer than it should?"""
+    late = (
+        Delivery.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+        Delivery.due_at < utc_now() - STUCK_AFTER,
+    )
+    with reading(runtime.sessions) as session:
+        stuck = session.scalar(select(func.count()).select_from(Delivery).where(*late))
+    if stuck:
+        return Finding(
+            "deliveries",
+            ok=False,
+            found=f"{stuck} are more than an hour late",
+            do="run `hamkhan deliver`, and keep `hamkhan run` running",
+        )
+    return Finding("deliveries", ok=True, found="none is late")
+
+
+def _looked(look: Callable[[Runtime], Finding], runtime: Runtime) -> Finding:
+    try:
+        return look(runtime)
+    except (OSError, smtplib.SMTPException) as error:
+        part = look.__name__.removeprefix("examine_")
+        return Finding(part, ok=False, found=str(error), do="see docs/operating.md")
+
+
+def _heard_lately(runtime: Runtime) -> bool:
+    heard = heard_at(runtime.sessions)
+    return heard is not None and (utc_now() - heard).total_seconds() < DEAF_AFTER
+
+
+def _ring_in_process(runtime: Runtime, *, in_memory: bool) -> bool:
+    """Ring over the broker for a listener of our own; tell whether it answered."""
+    name = worker_name()
+    celery = make_celery(runtime.settings, apart=not in_memory, listens_to=())
+    queue = own_queue(celery, name)
+    add_tasks(celery, runtime, worker=name)
+    consumer = listening.Consumer(celery, worker=name, threads=1)
+    consumer.start()
+    try:
+        bell(celery)(Call(HEARTBEAT, None, queue))
+        return listening.wait_until(
+            lambda: heard_at(runtime.sessions, name) is not None, PATIENCE
+        )
+    finally:
+        consumer.stop(within=5.0)
+        with suppress(DBAPIError), runtime.sessions.begin() as session:
+            listening.forget(session, name)

@@ -1,0 +1,161 @@
+"""`hamkhan import`."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from harvesters.importing import (
+    ImportReport,
+    import_holds,
+    import_loans,
+    import_patrons,
+    import_works,
+)
+
+from api.commands.options import (
+    branch_of,
+    branch_option,
+    dry_run_option,
+    json_option,
+    pass_runtime,
+    readable,
+)
+from api.commands.output import bar, say
+from library.clock import utc_now
+from library.runtime import Runtime
+from library.vocabulary import ConsentPurpose
+
+file_argument = click.argument("file", type=click.Path(path_type=Path))
+system_option = click.option(
+    "--system",
+    default="library",
+    show_default=True,
+    help="The system the file is from; its numbers mean nothing in another's.",
+)
+report_option = click.option(
+    "--report",
+    "report_path",
+    type=click.Path(path_type=Path),
+    help="Where the rows that could not be taken are listed.",
+)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the four imports have in common."""
+
+    file: Path
+    system: str
+    branch_code: str | None
+    report_path: Path | None
+    dry_run: bool
+    as_json: bool
+
+
+def _import_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in (
+        json_option,
+        dry_run_option,
+        report_option,
+        branch_option,
+        system_option,
+        file_argument,
+    ):
+        command = option(command)
+    return command
+
+
+@click.group("import")
+def import_() -> None:
+    """Read works, patrons, loans or holds from a file.
+
+    Files are CSV (also .gz) with a line of column names; works also MARC 21 and
+    MARCXML. A file can be read twice: what is already known changes nothing. Rows that
+    cannot be taken are listed with line and cause, and the others go in.
+    """
+
+
+@import_.command()
+@_import_options
+@click.option(
+    "--with-subjects/--without-subjects",
+    default=True,
+    help="Also read subjects.csv.gz beside the file.",
+)
+@pass_runtime
+def works(runtime: Runtime, /, *, with_subjects: bool, **options: Any) -> None:
+    """Read works: CSV, MARC 21 or MARCXML."""
+    _run(runtime, import_works, Order(**options), with_subjects=with_subjects)
+
+
+@import_.command()
+@_import_options
+@click.option(
+    "--consent",
+    "consents",
+    multiple=True,
+    type=click.Choice([purpose.value for purpose in ConsentPurpose]),
+    help="The library already has every patron's leave for this; repeat for more.",
+)
+@pass_runtime
+def patrons(runtime: Runtime, /, *, consents: Sequence[str], **options: Any) -> None:
+    """Read patrons with their addresses; nobody's consent is assumed."""
+    given: Collection[ConsentPurpose] = tuple(map(ConsentPurpose, consents))
+    _run(runtime, import_patrons, Order(**options), consents=given)
+
+
+@import_.command()
+@_import_options
+@pass_runtime
+def loans(runtime: Runtime, /, **options: Any) -> None:
+    """Read loans, only of patrons who agreed that their history is kept."""
+    _run(runtime, import_loans, Order(**options))
+
+
+@import_.command()
+@_import_options
+@pass_runtime
+def holds(runtime: Runtime, /, **options: Any) -> None:
+    """Read holds, only of patrons who agreed that their history is kept."""
+    _run(runtime, import_holds, Order(**options))
+
+
+def _run(
+    runtime: Runtime,
+    import_one: Callable[..., ImportReport],
+    order: Order,
+    **more: object,
+) -> None:
+    at = utc_now()
+    readable(order.file)
+    with bar(f"Reading {order.file.name}") as progress:
+        report = import_one(
+            runtime.sessions,
+            order.file,
+            system=order.system,
+            branch_code=branch_of(runtime, order.branch_code),
+            at=at,
+            dry_run=order.dry_run,
+            report_path=order.report_path or _report_path(runtime, order.file),
+            progress=progress,
+            **more,
+        )
+    say(report, lambda: words_of(report, dry_run=order.dry_run), as_json=order.as_json)
+
+
+def words_of(report: ImportReport, *, dry_run: bool) -> str:
+    """Tell an import in words."""
+    said = (
+        f"{report.kind}: {report.read} rows read, {report.added} added, "
+        f"{report.changed} changed, {report.unchanged} known, "
+        f"{report.skipped} passed over, {report.rejected} refused"
+    )
+    if report.rejected:
+        said += f"; the refused rows are in {report.report_path}"
+    return said + (" (a dry run: nothing was stored)" if dry_run else "")
+
+
+def _report_path(runtime: Runtime, file: Path) -> Path:
+    return runtime.settings.home / "reports" / f"{file.name}.refused.csv"

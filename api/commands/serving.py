@@ -1,0 +1,65 @@
+"""`hamkhan run`, `hamkhan web` and `hamkhan worker`."""
+
+from urllib.parse import urlsplit
+
+import click
+
+from api import listening, serving
+from api.bell import QUEUES
+from api.commands.options import pass_runtime
+from api.commands.setup import prepare
+from library.runtime import Runtime
+
+host_option = click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
+)
+port_option = click.option(
+    "--port", type=int, help="Port to listen on. Default: that of HAMKHAN_BASE_URL."
+)
+
+
+@click.command()
+@host_option
+@port_option
+@pass_runtime
+def run(runtime: Runtime, *, host: str, port: int | None) -> None:
+    """Do everything in one process: pages, harvests, matches, digests, mail."""
+    prepare(runtime)
+    click.echo(f"Serving {runtime.settings.base_url}; Ctrl-C ends.")
+    serving.run(runtime, host=host, port=port or port_of(runtime))
+
+
+@click.command()
+@host_option
+@port_option
+@pass_runtime
+def web(runtime: Runtime, *, host: str, port: int | None) -> None:
+    """Serve the pages and the API; a `hamkhan worker` must run beside."""
+    click.echo(f"Serving {runtime.settings.base_url}; Ctrl-C ends.")
+    serving.serve(runtime, host=host, port=port or port_of(runtime))
+
+
+@click.command()
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    type=click.Choice(QUEUES),
+    help="Only this kind of work; repeat for more. Default: all.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    default=2,
+    show_default=True,
+    help="How much is done at once.",
+)
+@pass_runtime
+def worker(runtime: Runtime, *, queues: tuple[str, ...], processes: int) -> None:
+    """Do the work and keep the schedule; as many workers as you like."""
+    listening.work(runtime, queues=queues or QUEUES, processes=processes)
+
+
+def port_of(runtime: Runtime) -> int:
+    """Return the port that the base URL names, else 8000."""
+    return urlsplit(runtime.settings.base_url).port or 8000

@@ -1,0 +1,201 @@
+"""`hamkhan source` and `hamkhan harvest`."""
+
+from datetime import datetime
+
+import click
+from harvesters.harvesting import HarvestReport, harvest_due
+from harvesters.harvesting import harvest as harvest_one
+from harvesters.sources import add_source, list_sources, remove_source
+
+from api.commands.options import (
+    at_option,
+    branch_of,
+    branch_option,
+    dry_run_option,
+    json_option,
+    moment,
+    pass_runtime,
+)
+from api.commands.output import bar, say, table
+from library.clock import utc_now
+from library.db import reading
+from library.errors import InvalidInput
+from library.runtime import Runtime
+from library.vocabulary import NewMeans, SourceKind
+
+
+@click.group()
+def source() -> None:
+    """Where new works come from: feeds, OAI-PMH servers, MARC files."""
+
+
+@source.command()
+@click.argument("code")
+@click.argument("kind", type=click.Choice([kind.value for kind in SourceKind]))
+@click.argument("url")
+@branch_option
+@click.option(
+    "--new-means",
+    type=click.Choice([means.value for means in NewMeans]),
+    default=NewMeans.FIRST_SEEN.value,
+    show_default=True,
+    help="What makes a work of this source new here.",
+)
+@click.option(
+    "--announce-first-load",
+    is_flag=True,
+    help="Tell patrons of the first load too; by default only of what comes later.",
+)
+@click.option(
+    "--set",
+    "choices",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A setting of this source, such as set=books for OAI-PMH; repeat for more.",
+)
+@json_option
+@pass_runtime
+def add(  # noqa: PLR0913 -- one argument for each option
+    runtime: Runtime,
+    *,
+    code: str,
+    kind: str,
+    url: str,
+    branch_code: str | None,
+    new_means: str,
+    announce_first_load: bool,
+    choices: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Add a source called CODE that is read from URL (or a file's path)."""
+    branch = branch_of(runtime, branch_code)
+    with runtime.sessions.begin() as session:
+        row = add_source(
+            session,
+            code,
+            SourceKind(kind),
+            url,
+            branch_code=branch,
+            new_means=NewMeans(new_means),
+            silent=not announce_first_load,
+            settings=_choices(choices),
+            at=utc_now(),
+        )
+        added = {"code": row.code, "kind": row.kind, "url": row.url}
+    say(added, f"Added. Read it with `hamkhan harvest {code}`.", as_json=as_json)
+
+
+@source.command("list")
+@json_option
+@pass_runtime
+def list_(runtime: Runtime, *, as_json: bool) -> None:
+    """List the sources and how their reading stands; failing ones first."""
+    with reading(runtime.sessions) as session:
+        rows = list_sources(session)
+    say(rows, lambda: _table_of(rows), as_json=as_json)
+
+
+@source.command()
+@click.argument("code")
+@pass_runtime
+def remove(runtime: Runtime, code: str) -> None:
+    """Remove a source. Works that patrons know from it stay."""
+    with runtime.sessions.begin() as session:
+        remove_source(session, code)
+    click.echo(f"{code} is removed.")
+
+
+@source.command()
+@click.argument("code")
+@json_option
+@pass_runtime
+def test(runtime: Runtime, code: str, *, as_json: bool) -> None:
+    """Read a source once and say what would come in; nothing is stored."""
+    report = _harvest(runtime, code, at=utc_now(), dry_run=True)
+    say(report, lambda: words_of(report), as_json=as_json)
+    _fail_if_any([report])
+
+
+@click.command()
+@click.argument("code", required=False)
+@click.option("--due", is_flag=True, help="Only the sources whose time has come.")
+@at_option
+@dry_run_option
+@json_option
+@pass_runtime
+def harvest(
+    runtime: Runtime,
+    *,
+    code: str | None,
+    due: bool,
+    when: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Read what is new from the source CODE, or from all of them."""
+    if code and due:
+        raise click.UsageError("name a source or say --due, not both")
+    if due and dry_run:
+        raise click.UsageError("--dry-run is for named sources or all of them")
+    at = moment(runtime.settings, when)
+    reports = (
+        harvest_due(runtime.sessions, runtime.settings, at=at)
+        if due
+        else [
+            _harvest(runtime, each, at=at, dry_run=dry_run)
+            for each in ([code] if code else _codes(runtime))
+        ]
+    )
+    words = "\n".join(words_of(r) for r in reports if not r.error)
+    say(reports, words or "No source was due.", as_json=as_json) if (
+        as_json or words or not reports
+    ) else None
+    _fail_if_any(reports)
+
+
+def words_of(report: HarvestReport) -> str:
+    """Tell a harvest in words."""
+    return (
+        f"{report.source}: {report.added} added, {report.changed} changed, "
+        f"{report.withdrawn} withdrawn, {report.unchanged} unchanged, "
+        f"{report.rejected} refused; {report.acquisitions} new here"
+    )
+
+
+def _harvest(
+    runtime: Runtime, code: str, *, at: datetime, dry_run: bool
+) -> HarvestReport:
+    with bar(f"Harvesting {code}") as progress:
+        return harvest_one(
+            runtime.sessions,
+            runtime.settings,
+            code,
+            at=at,
+            dry_run=dry_run,
+            progress=progress,
+        )
+
+
+def _codes(runtime: Runtime) -> list[str]:
+    with reading(runtime.sessions) as session:
+        return [row.code for row in list_sources(session)]
+
+
+def _fail_if_any(reports: list[HarvestReport]) -> None:
+    failed = [f"{report.source}: {report.error}" for report in reports if report.error]
+    for line in failed:
+        click.echo(f"Error: {line}", err=True)
+    if failed:
+        raise click.exceptions.Exit(1)
+
+
+def _choices(given: tuple[str, ...]) -> dict[str, str]:
+    pairs = [choice.partition("=") for choice in given]
+    for name, equals, _ in pairs:
+        if not equals or not name:
+            raise InvalidInput(f"--set {name}: write NAME=VALUE", field="set")
+    return {name: value for name, _, value in pairs}
+
+
+def _table_of(rows: list) -> str:  # type: ignore[type-arg] -- replaced when the row type is there
+    return table(("code",), [(row.code,) for row in rows])

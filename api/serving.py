@@ -1,0 +1,51 @@
+"""Serving the pages and the API, alone or with worker and schedule beside."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from waitress import create_server
+
+from api.app import create_app
+from api.bell import Ring, bell
+from api.listening import leave, working
+from api.worker import make_celery
+from library.runtime import Runtime
+
+
+def serve(runtime: Runtime, *, host: str, port: int, ring: Ring | None = None) -> None:
+    """Serve the pages and the API until told to stop."""
+    if ring is None:
+        ring = bell(make_celery(runtime.settings, apart=True))
+    app = create_app(runtime.settings, runtime.sessions)
+    app.extensions["hamkhan-ring"] = ring
+    server = create_server(app, host=host, port=port, threads=8, ident=None)
+    with _ended_by_sigterm():
+        server.run()
+    server.close()
+
+
+def run(runtime: Runtime, *, host: str, port: int) -> None:
+    """Be web, worker and schedule in one process, until told to stop."""
+    with working(runtime) as ring:
+        serve(runtime, host=host, port=port, ring=ring)
+    leave(0)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into the same orderly end that Ctrl-C makes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
