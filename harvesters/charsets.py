@@ -1,0 +1,66 @@
+"""Bytes to text where what is said of their encoding is missing or wrong."""
+
+import re
+
+UTF8 = "utf-8"
+ARABIC = "cp1256"
+CYRILLIC = "cp1251"
+WESTERN = "cp1252"
+
+_BOMS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_HIGH_RUN = re.compile(rb"[\x80-\xff]{3,}")
+_ARABIC_LETTERS = re.compile("[\u0600-\u06ff]")
+_CYRILLIC_LETTERS = re.compile("[\u0400-\u04ff]")
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
+_ENOUGH = 0.8
+
+
+def table_encoding(sample: bytes) -> str:
+    """Guess the encoding of a table from its beginning.
+
+    UTF-8 unless the bytes say otherwise: a few bad lines in a UTF-8 file are bad lines,
+    and do not make the file something else.
+    """
+    for bom, encoding in _BOMS:
+        if sample.startswith(bom):
+            return encoding
+    if sample[:200].count(b"\x00") > len(sample[:200]) // 4:
+        return "utf-16-le" if sample[1:2] == b"\x00" else "utf-16-be"
+    lines = [line for line in sample.splitlines() if not line.isascii()][:-1]
+    good = sum(is_utf8(line) for line in lines)
+    if not lines or good * 2 >= len(lines):
+        return UTF8
+    return ARABIC if _looks(sample, ARABIC, _ARABIC_LETTERS) else UTF8
+
+
+def is_utf8(data: bytes) -> bool:
+    """Tell whether bytes are valid UTF-8."""
+    try:
+        data.decode(UTF8)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def legacy(data: bytes) -> str | None:
+    """Name the Windows code page that bytes with long high runs are written in.
+
+    None where there are no such runs: then they are rather MARC-8 or Latin.
+    """
+    if not _HIGH_RUN.search(data):
+        return None
+    if _looks(data, ARABIC, _ARABIC_LETTERS):
+        return ARABIC
+    if _looks(data, CYRILLIC, _CYRILLIC_LETTERS):
+        return CYRILLIC
+    return None
+
+
+def _looks(data: bytes, encoding: str, letters: re.Pattern[str]) -> bool:
+    text = data.decode(encoding, "replace")
+    high = len(_NOT_ASCII.findall(text))
+    return high > 0 and len(letters.findall(text)) / high >= _ENOUGH

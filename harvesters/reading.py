@@ -1,0 +1,216 @@
+"""One source's bodies, page by page: fetched, parsed, in batches fit to be stored.
+
+Nothing here touches the database: what has to be kept comes along with each batch.
+"""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from harvesters import fetch as fetching
+from harvesters import oai_pmh
+from harvesters.feed import parse_feed
+from harvesters.fetch import Fetched, Fetcher, Validators, fetch
+from harvesters.iso2709 import parse_iso2709
+from harvesters.marcxml import parse_marcxml
+from harvesters.records import Harvested
+from harvesters.rows import batches
+from harvesters.tabular import WORKS, open_bytes, parse_works, read_table
+from library.errors import FetchFailed, InvalidInput, MalformedRecord
+from library.vocabulary import SourceKind
+
+BATCH = 500
+_OVERLAP = timedelta(minutes=15)
+_OVERLAP_OF_DAYS = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Task:
+    """What reading has to know of a source: plain values, no row."""
+
+    id: int
+    code: str
+    kind: SourceKind
+    url: str
+    settings: Mapping[str, Any]
+    validators: Validators
+    body_hash: str | None
+    cursor: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records to be stored together, with where to go on after them.
+
+    Attributes:
+        size: Bytes read for them.
+        cursor: Stored in the same transaction; None leaves it as it is.
+        fetched: The answer they came in, with the last batch of it.
+        present: All refs of their document.
+        body_hash: Of the whole document, with the last batch of it.
+    """
+
+    records: tuple[Harvested, ...]
+    size: int = 0
+    cursor: Mapping[str, Any] | None = None
+    fetched: Fetched | None = None
+    present: frozenset[str] = field(default=frozenset())
+    body_hash: str | None = None
+
+
+def read(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:
+    """Yield what a source has, in batches; an unchanged one yields none with records.
+
+    Raises:
+        FetchFailed: It could not be read.
+        MalformedRecord: What came is not what its kind says.
+    """
+    if task.kind == SourceKind.OAI_PMH:
+        return _read_oai(task, fetcher, at=at)
+    if task.url.startswith("file:"):
+        return _read_file(task)
+    return _read_document(task, fetcher, at=at)
+
+
+def parser_of(kind: SourceKind, settings: Mapping[str, Any]) -> "Parse":
+    """Return what reads a stream of this kind.
+
+    Raises:
+        InvalidInput: This kind is not read as one document.
+    """
+    encoding = settings.get("encoding")
+    match kind:
+        case SourceKind.FEED:
+            return lambda stream: parse_feed(stream.read())
+        case SourceKind.MARC:
+            return lambda stream: _parse_marc(stream, encoding)
+        case SourceKind.CSV:
+            return lambda stream: parse_works(read_table(stream, WORKS))
+    raise InvalidInput(f"a source of kind {kind.value} cannot be harvested")
+
+
+Parse = Callable[[BinaryIO], Iterator[Harvested]]
+
+
+def _read_document(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:
+    limits = fetching.FEED if task.kind == SourceKind.FEED else fetching.FILE
+    fetched = fetch(fetcher, task.url, at=at, validators=task.validators, limits=limits)
+    if fetched.body is None:
+        yield Batch((), fetched=fetched)
+        return
+    digest = hashlib.sha256(fetched.body).hexdigest()
+    if digest == task.body_hash:
+        yield Batch((), len(fetched.body), fetched=fetched, body_hash=digest)
+        return
+    yield from _batches(_parsed(task, fetched), fetched, digest)
+
+
+def _parsed(task: Task, fetched: Fetched) -> Iterator[Harvested]:
+    body = fetched.body or b""
+    if task.kind == SourceKind.FEED:
+        return parse_feed(body, url=fetched.url, headers=fetched.headers)
+    return parser_of(task.kind, task.settings)(io.BytesIO(body))
+
+
+def _batches(
+    records: Iterator[Harvested], fetched: Fetched, digest: str
+) -> Iterator[Batch]:
+    found = list(records)
+    present = frozenset(getattr(record, "ref", "") for record in found)
+    for some in batches(found, BATCH):
+        yield Batch(tuple(some), present=present)
+    yield Batch(
+        (), len(fetched.body or b""), fetched=fetched, present=present, body_hash=digest
+    )
+
+
+def _read_file(task: Task) -> Iterator[Batch]:
+    path = Path(unquote(urlsplit(task.url).path))
+    try:
+        with open_bytes(path) as stream:
+            for some in batches(parser_of(task.kind, task.settings)(stream), BATCH):
+                yield Batch(tuple(some))
+        yield Batch((), path.stat().st_size)
+    except OSError as error:
+        raise FetchFailed(f"{path}: {error.strerror}", cause="refused") from error
+
+
+def _parse_marc(stream: BinaryIO, encoding: str | None) -> Iterator[Harvested]:
+    beginning = stream.read(512)
+    whole = io.BufferedReader(_Joined(beginning, stream))
+    if beginning.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t\x00")[:1] == b"<":
+        return parse_marcxml(whole)
+    return parse_iso2709(whole, encoding=encoding)
+
+
+class _Joined(io.RawIOBase):
+    """A stream put together again after its beginning was looked at."""
+
+    def __init__(self, beginning: bytes, rest: BinaryIO) -> None:
+        self._beginning = io.BytesIO(beginning)
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._beginning.read(len(buffer)) or self._rest.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _read_oai(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:
+    """Yield page by page, going on where an earlier harvest was cut off."""
+    prefix = str(task.settings.get("prefix") or "oai_dc")
+    only_set = task.settings.get("set")
+    cursor = dict(task.cursor)
+    token = cursor.get("token")
+    seen: set[str] = set()
+    while True:
+        url = oai_pmh.list_records(
+            task.url,
+            prefix=prefix,
+            token=token,
+            span=(cursor.get("from"), None),
+            only_set=str(only_set) if only_set else None,
+        )
+        fetched = fetch(fetcher, url, at=at, limits=fetching.OAI_PAGE)
+        try:
+            page = oai_pmh.parse_page(fetched.body or b"")
+        except oai_pmh.TokenExpired:
+            if token is None or cursor.get("restarted"):
+                raise
+            # The whole range again: what is there already changes nothing.
+            token, cursor["restarted"], cursor["token"] = None, True, None
+            continue
+        if page.token is not None and page.token in seen:
+            raise MalformedRecord("the same resumption token a second time")
+        seen.add(page.token or "")
+        token = page.token
+        cursor = _moved_on(cursor, page, at)
+        yield Batch(page.records, len(fetched.body or b""), cursor=cursor)
+        if token is None:
+            return
+
+
+def _moved_on(
+    cursor: Mapping[str, Any], page: oai_pmh.Page, at: datetime
+) -> dict[str, Any]:
+    """Return the cursor after a page; after the last one, where the next run begins."""
+    moved = dict(cursor)
+    # The server's clock at the first page, as ours may differ from it.
+    first = moved.setdefault("began", (page.responded_at or at).isoformat())
+    moved["token"] = page.token
+    if page.token is None:
+        granularity = moved.get("granularity") or oai_pmh.DAY
+        overlap = _OVERLAP_OF_DAYS if granularity == oai_pmh.DAY else _OVERLAP
+        began = datetime.fromisoformat(first)
+        moved["from"] = oai_pmh.write_moment(began - overlap, granularity)
+        for name in ("began", "restarted", "token"):
+            moved.pop(name, None)
+    return moved

@@ -1,0 +1,52 @@
+"""Rows in bulk, the same on SQLite and PostgreSQL."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from library.db import Base
+
+Value = TypeVar("Value")
+_AT_ONCE = 1000
+
+
+def insert_missing(
+    session: Session, table: type[Base], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows; those that a unique constraint already holds are passed over.
+
+    So two harvests that meet the same work at once both find it afterwards.
+    """
+    if not rows:
+        return
+    into = cast("Table", table.__table__)
+    if session.get_bind().dialect.name == "postgresql":
+        # In one order everywhere, or two writers could wait for each other.
+        session.execute(postgresql.insert(into).on_conflict_do_nothing(), rows)
+    else:
+        session.execute(sqlite.insert(into).on_conflict_do_nothing(), rows)
+
+
+def ids_by(
+    session: Session,
+    column: InstrumentedAttribute[str],
+    key: InstrumentedAttribute[int],
+    values: Collection[str],
+) -> dict[str, int]:
+    """Return the ids of the rows whose `column` has one of these values."""
+    found: dict[str, int] = {}
+    for some in batches(values, _AT_ONCE):
+        rows = session.execute(select(column, key).where(column.in_(some)))
+        found.update((value, row_id) for value, row_id in rows)
+    return found
+
+
+def batches(values: Iterable[Value], size: int) -> Iterator[list[Value]]:
+    """Yield the values in lists of at most `size`, in order."""
+    rest = iter(values)
+    while batch := list(islice(rest, size)):
+        yield batch

@@ -1,0 +1,185 @@
+"""The sources an installation reads: added, listed, removed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from library.errors import Conflict, InvalidInput, NotFound
+from library.tables import BibRecord, Branch, Harvest, Source
+from library.vocabulary import NewMeans, SourceKind
+
+PUSHED = frozenset([SourceKind.PUSH])
+"""Kinds that are never polled."""
+
+
+@dataclass(frozen=True)
+class SourceRow:
+    """A source and how its reading stands."""
+
+    code: str
+    kind: str
+    url: str
+    branch: str | None
+    new_means: str
+    silent: bool
+    failures: int
+    error: str | None
+    last_success_at: datetime | None
+    next_check_at: datetime | None
+    records: int
+
+
+def add_source(  # noqa: PLR0913 -- a source has many sides, each with a default
+    session: Session,
+    code: str,
+    kind: SourceKind,
+    url: str,
+    *,
+    branch_code: str | None = None,
+    new_means: NewMeans = NewMeans.FIRST_SEEN,
+    silent: bool = True,
+    settings: dict[str, Any] | None = None,
+    allow_files: bool = False,
+    at: datetime,
+) -> Source:
+    """Add a source; it is due at once.
+
+    Args:
+        session: In a transaction that writes.
+        code: Its name in commands and pages.
+        kind: How it is read.
+        url: http or https.
+        branch_code: Whose acquisitions it brings; None means the only or first one.
+        new_means: What makes a work of it new there.
+        silent: Its first load announces nothing.
+        settings: Kind-specific: `set`, `prefix`, `encoding`.
+        allow_files: `url` may be the path of a file on this machine: for whoever
+            sits at it, and for no page or API.
+        at: Now.
+
+    Raises:
+        InvalidInput: The address cannot be read, or there is no such branch.
+        Conflict: The code is taken.
+    """
+    if session.scalar(select(Source.id).where(Source.code == code)):
+        raise Conflict(f"there is a source {code} already")
+    polled = kind not in PUSHED
+    source = Source(
+        code=code,
+        kind=kind,
+        url=_address(url, files=allow_files) if polled else "",
+        branch_id=branch_id(session, branch_code),
+        new_means=new_means,
+        silent=silent,
+        settings=settings or {},
+        next_check_at=at if polled else None,
+        created_at=at,
+    )
+    session.add(source)
+    session.flush()
+    return source
+
+
+def remove_source(session: Session, code: str) -> None:
+    """Remove a source and its records; the works stay.
+
+    Raises:
+        NotFound: There is none.
+    """
+    removed = session.execute(
+        delete(Source).where(Source.code == code).returning(Source.id)
+    )
+    if removed.first() is None:
+        raise NotFound(f"there is no source {code}")
+
+
+def list_sources(session: Session) -> list[SourceRow]:
+    """List all sources, those that fail first."""
+    records = dict(
+        session.execute(
+            select(BibRecord.source_id, func.count())
+            .where(BibRecord.withdrawn_at.is_(None))
+            .group_by(BibRecord.source_id)
+        )
+        .tuples()
+        .all()
+    )
+    rows = session.execute(
+        select(Source, Branch.code)
+        .outerjoin(Branch, Branch.id == Source.branch_id)
+        .order_by(Source.failures.desc(), Source.code)
+    ).tuples()
+    errors = _last_errors(session)
+    return [
+        _row(source, branch, errors.get(source.id), records.get(source.id, 0))
+        for source, branch in rows
+    ]
+
+
+def branch_id(session: Session, code: str | None) -> int:
+    """Return a branch's id; None means the first one, made if there is none.
+
+    Raises:
+        InvalidInput: There is no branch of this code.
+    """
+    chosen = select(Branch.id).order_by(Branch.id).limit(1)
+    if code is not None:
+        chosen = chosen.where(Branch.code == code)
+    found = session.scalar(chosen)
+    if found is not None:
+        return found
+    if code is not None:
+        raise InvalidInput(f"there is no branch {code}", field="branch")
+    branch = Branch(code="main", name="Main")
+    session.add(branch)
+    session.flush()
+    return branch.id
+
+
+def _address(url: str, *, files: bool) -> str:
+    parts = urlsplit(url)
+    if parts.scheme in {"http", "https"} and parts.hostname:
+        return url
+    if files and parts.scheme in {"", "file"}:
+        path = Path(parts.path if parts.scheme else url)
+        if path.is_file():
+            return path.absolute().as_uri()
+        raise InvalidInput(f"{path}: no such file", field="url")
+    raise InvalidInput(f"{url}: not an http or https address", field="url")
+
+
+def _last_errors(session: Session) -> dict[int, str | None]:
+    latest = (
+        select(func.max(Harvest.id))
+        .join(Source, Source.id == Harvest.source_id)
+        .where(Source.failures > 0)
+        .group_by(Harvest.source_id)
+    )
+    rows = session.execute(
+        select(Harvest.source_id, Harvest.error).where(Harvest.id.in_(latest))
+    )
+    return dict(rows.tuples().all())
+
+
+def _row(
+    source: Source, branch: str | None, error: str | None, records: int
+) -> SourceRow:
+    success = source.cursor.get("succeeded_at")
+    return SourceRow(
+        code=source.code,
+        kind=source.kind.value,
+        url=source.url,
+        branch=branch,
+        new_means=source.new_means.value,
+        silent=source.silent,
+        failures=source.failures,
+        error=error,
+        last_success_at=datetime.fromisoformat(success) if success else None,
+        next_check_at=source.next_check_at,
+        records=records,
+    )
