@@ -1,0 +1,1 @@
+"""Who calls: patrons and librarians by cookie, other systems by key."""

@@ -1,0 +1,11 @@
+"""What librarians see: sources, messages, models, rules, and a patron's page."""
+
+from flask import Flask
+
+from api.console import models, sent, sign_in, sources, view_as
+
+
+def register(app: Flask) -> None:
+    """Add the librarians' pages to the application."""
+    for room in (sign_in, sources, sent, models, view_as):
+        app.register_blueprint(room.bp)

@@ -1,0 +1,94 @@
+"""What was sent, to whom, with what result; to send again or to cancel."""
+
+from flask import Blueprint, render_template, request, url_for
+from sqlalchemy import select
+from werkzeug.wrappers import Response
+
+from api import context, forms, notices
+from api.words import STATES
+from library import audit
+from library.clock import utc_now
+from library.db import reading
+from library.errors import NotAllowed, NotFound
+from library.i18n.messages import _
+from library.tables import Delivery, Patron
+from library.vocabulary import DeliveryState
+from notifier.ledger import cancel, ledger, resend
+
+bp = Blueprint("sent", __name__, url_prefix="/console")
+
+SHOWN = 200
+
+
+@bp.get("/sent")
+def show() -> str:
+    """List the latest deliveries, of one state if asked."""
+    caller = context.librarian()
+    asked = request.args.get("state", "")
+    with reading(context.sessions()) as session:
+        rows = ledger(session, limit=SHOWN)
+        patrons = {
+            patron.id: patron
+            for patron in session.scalars(
+                select(Patron).where(Patron.id.in_({row.patron_id for row in rows}))
+            )
+        }
+    rows = [
+        row
+        for row in rows
+        if caller.branch_id in (None, patrons[row.patron_id].branch_id)
+        and asked in ("", row.state)
+    ]
+    return render_template(
+        "console/sent.html",
+        rows=rows,
+        patrons=patrons,
+        states=STATES,
+        asked=asked,
+        masked=masked,
+        open_states={DeliveryState.PENDING, DeliveryState.SENDING},
+    )
+
+
+@bp.post("/sent/<int:delivery_id>/again")
+def again(delivery_id: int) -> Response:
+    """Deliver again, as a message of its own."""
+    return _act(delivery_id, "again")
+
+
+@bp.post("/sent/<int:delivery_id>/cancel")
+def stop(delivery_id: int) -> Response:
+    """Cancel a delivery that is not out yet."""
+    return _act(delivery_id, "cancel")
+
+
+def masked(address: str | None) -> str:
+    """Return an address as a librarian may read it over a shoulder: "a…@example.org"."""
+    name, at_sign, domain = (address or "").partition("@")
+    return f"{name[:1]}…@{domain}" if at_sign else "–"
+
+
+def _act(delivery_id: int, what: str) -> Response:
+    caller, at = context.librarian(), utc_now()
+    with context.sessions().begin() as session:
+        delivery = session.get(Delivery, delivery_id)
+        if delivery is None:
+            raise NotFound(f"no delivery {delivery_id}")
+        patron = session.get_one(Patron, delivery.patron_id)
+        if caller.branch_id not in (None, patron.branch_id):
+            raise NotAllowed("another branch's patron")
+        if what == "again":
+            resend(session, delivery_id, at)
+        else:
+            cancel(session, delivery_id, at)
+        audit.record(
+            session,
+            f"delivery.{what}",
+            at=at,
+            by=audit.Actor(staff_id=caller.staff_id),
+            table="delivery",
+            row_id=delivery_id,
+            patron=audit.patron_hash(context.settings().secret, patron.id),
+        )
+    notices.tell(context.say(_("Done. The list shows it.")))
+    return forms.see(url_for("sent.show"))

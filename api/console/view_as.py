@@ -1,0 +1,79 @@
+"""A patron's page as the patron sees it, with scores and the rules in force.
+
+Looking is a POST: each look is in the audit, and the patron's name is in no address.
+"""
+
+from flask import Blueprint, render_template
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from api import context, forms
+from api.auth.principal import StaffCaller
+from api.cards import Card, make_cards
+from library import audit
+from library.clock import utc_now
+from library.db import reading
+from library.errors import NotAllowed, ServiceError
+from library.i18n.messages import _
+from library.tables import Patron, Rule
+from profiles.patrons import find
+from recommender.shelves import Shelf, shelf_for
+
+bp = Blueprint("view_as", __name__, url_prefix="/console")
+
+
+@bp.get("/view-as")
+def ask() -> str:
+    """Ask for whom."""
+    context.librarian()
+    return render_template("console/view_as.html", patron_seen=None, fault=None)
+
+
+@bp.post("/view-as")
+def look() -> str | tuple[str, int]:
+    """Show the patron's shelves, and write the look down."""
+    caller, at = context.librarian(), utc_now()
+    ref = forms.text("patron")
+    try:
+        with context.sessions().begin() as session:
+            patron = find(session, ref)
+            if caller.branch_id not in (None, patron.branch_id):
+                raise NotAllowed("another branch's patron")
+            _write_down(session, caller, patron.id)
+    except ServiceError:
+        fault = _("There is no such patron in your branch, or the number is not clear.")
+        html = render_template("console/view_as.html", patron_seen=None, fault=fault)
+        return html, 422
+    shelves = shelf_for(context.sessions(), context.settings(), patron.id, at=at)
+    with reading(context.sessions()) as session:
+        rows = [(shelf.code, _scored(session, patron.id, shelf)) for shelf in shelves]
+        rules = session.scalars(
+            select(Rule)
+            .where(
+                Rule.starts_at <= at,
+                Rule.ends_at > at,
+                or_(Rule.branch_id.is_(None), Rule.branch_id == patron.branch_id),
+                or_(Rule.category.is_(None), Rule.category == patron.category),
+            )
+            .order_by(Rule.id)
+        ).all()
+    return render_template(
+        "console/view_as.html", patron_seen=patron, rows=rows, rules=rules, fault=None
+    )
+
+
+def _scored(session: Session, patron_id: int, shelf: Shelf) -> list[tuple[Card, float]]:
+    works = [(entry.work_id, entry.reasons) for entry in shelf.entries]
+    scores = {entry.work_id: entry.score for entry in shelf.entries}
+    cards = make_cards(session, context.reader(), patron_id, works)
+    return [(card, scores[card.work_id]) for card in cards]
+
+
+def _write_down(session: Session, caller: StaffCaller, patron_id: int) -> None:
+    audit.record(
+        session,
+        "patron.viewed_as",
+        at=utc_now(),
+        by=audit.Actor(staff_id=caller.staff_id),
+        patron=audit.patron_hash(context.settings().secret, patron_id),
+    )

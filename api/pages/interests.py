@@ -1,0 +1,150 @@
+"""What a patron likes: terms with a weight, stated or concluded, on or off."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from flask import Blueprint, render_template, request, url_for
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from api import context, forms, notices
+from library.clock import utc_now
+from library.db import reading
+from library.errors import InvalidInput
+from library.i18n import jalali
+from library.i18n.messages import _
+from library.tables import Subject, WorkSubject
+from library.text import squash, title_direction
+from library.vocabulary import InterestKind, InterestOrigin
+from profiles.interests import (
+    InterestThere,
+    ProfileView,
+    add_interest,
+    change_interest,
+    list_profiles,
+    remove_interest,
+)
+
+bp = Blueprint("interests", __name__)
+
+KINDS: Final = {
+    InterestKind.SUBJECT: _("Subject"),
+    InterestKind.CREATOR: _("Creator"),
+    InterestKind.SERIES: _("Series"),
+    InterestKind.KEYWORD: _("Word"),
+}
+WEIGHTS: Final = {
+    0.5: _("a little"),
+    1.0: _("normal"),
+    2.0: _("a lot"),
+    3.0: _("above all"),
+}
+ORIGINS: Final = {
+    InterestOrigin.STATED: _("chosen by you"),
+    InterestOrigin.INFERRED: _("concluded from your loans and answers"),
+    InterestOrigin.STAFF: _("added by a librarian"),
+}
+_IDEAS = 10
+_COMPLETIONS = 60
+
+
+@bp.get("/me/interests")
+def show() -> str:
+    """List the patron's interests, and offer some to begin with."""
+    return _page()
+
+
+@bp.post("/me/interests")
+def add() -> Response | tuple[str, int]:
+    """Add an interest; one that is there in another spelling is pointed at."""
+    caller = context.me()
+    try:
+        kind = forms.choice("kind", InterestKind)
+        label = forms.text("label")
+        with context.sessions().begin() as session:
+            added = add_interest(
+                session, caller.patron_id, kind=kind, label=label, at=utc_now()
+            )
+    except InterestThere as there:
+        text = _("“%(label)s” is among your interests already.")
+        notices.tell(context.say(text, label=there.label), good=False)
+        anchor = f"interest-{there.interest_id}"
+        return forms.see(url_for("interests.show", _anchor=anchor))
+    except InvalidInput as fault:
+        return _page(fault, request.form), 422
+    notices.tell(context.say(_("Added: %(label)s"), label=added.label))
+    return forms.see(url_for("interests.show", _anchor=f"interest-{added.id}"))
+
+
+@bp.post("/me/interests/<int:interest_id>")
+def change(interest_id: int) -> Response | tuple[str, int]:
+    """Change weight, state or end of an interest, or remove it."""
+    caller = context.me()
+    try:
+        with context.sessions().begin() as session:
+            if forms.ticked("remove"):
+                remove_interest(session, caller.patron_id, interest_id)
+            else:
+                _change(session, caller.patron_id, interest_id)
+    except InvalidInput as fault:
+        return _page(fault, request.form), 422
+    anchor = None if forms.ticked("remove") else f"interest-{interest_id}"
+    notices.tell(context.say(_("Your interests are stored.")))
+    return forms.see(url_for("interests.show", _anchor=anchor))
+
+
+def _change(session: Session, patron_id: int, interest_id: int) -> None:
+    ends_on = forms.text("ends_on")
+    try:
+        day = jalali.parse_date(ends_on) if ends_on else None
+    except ValueError as error:
+        raise InvalidInput(str(error), field="ends_on") from error
+    change_interest(
+        session,
+        patron_id,
+        interest_id,
+        weight=forms.decimal("weight", 0, 3),
+        active=forms.ticked("active"),
+        alerts=forms.ticked("alerts"),
+        ends_on=day,
+    )
+
+
+def _page(
+    fault: InvalidInput | None = None, typed: Mapping[str, str] | None = None
+) -> str:
+    caller, reader = context.me(), context.reader()
+    with reading(context.sessions()) as session:
+        profiles = list_profiles(session, caller.patron_id)
+        ideas = _common_subjects(session, reader.direction, profiles)
+    return render_template(
+        "interests.html",
+        profiles=[p for p in profiles if p.interests],
+        ideas=ideas[:_IDEAS],
+        completions=ideas,
+        kinds=KINDS,
+        weights=WEIGHTS,
+        origins=ORIGINS,
+        fault=fault,
+        typed=typed or {},
+    )
+
+
+def _common_subjects(
+    session: Session, direction: str, profiles: list[ProfileView]
+) -> list[str]:
+    """Return much-used subjects the patron has not, in the reader's script first."""
+    there = {squash(i.label) for profile in profiles for i in profile.interests}
+    uses = func.count(WorkSubject.work_id)
+    rows = session.execute(
+        select(Subject.label, Subject.squash)
+        .join(WorkSubject)
+        .where(Subject.scheme != "class")
+        .group_by(Subject.id, Subject.label, Subject.squash)
+        .order_by(uses.desc(), Subject.id)
+        .limit(2 * _COMPLETIONS)
+    ).tuples()
+    labels = [label for label, key in rows if key not in there]
+    labels.sort(key=lambda label: title_direction(label, None) != direction)
+    return labels[:_COMPLETIONS]

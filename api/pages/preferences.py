@@ -1,0 +1,168 @@
+"""How a patron wants to be told, and in which language, calendar and digits."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+
+from flask import Blueprint, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from api import context, forms, notices
+from library.clock import utc_now
+from library.db import reading
+from library.errors import InvalidInput
+from library.i18n import jalali, messages, numbers
+from library.i18n.messages import _
+from library.tables import Patron
+from library.vocabulary import Channel, Rhythm
+from profiles import contacts, preferences
+
+bp = Blueprint("preferences", __name__)
+
+RHYTHMS: Final = {
+    Rhythm.DAILY: _("every day"),
+    Rhythm.WEEKLY: _("every week"),
+    Rhythm.MONTHLY: _("every month"),
+    Rhythm.OFF: _("never"),
+}
+DAYS: Final = (
+    *(_("Monday"), _("Tuesday"), _("Wednesday"), _("Thursday")),
+    *(_("Friday"), _("Saturday"), _("Sunday")),
+)
+CHANNELS: Final = {
+    Channel.EMAIL: _("by e-mail, and on my page"),
+    Channel.PAGE: _("only on my page"),
+}
+CALENDARS: Final = {
+    "": _("as usual in my language"),
+    jalali.JALALI: _("Jalali"),
+    jalali.GREGORIAN: _("Gregorian"),
+}
+DIGITS: Final = {
+    "": _("as usual in my language"),
+    numbers.PERSIAN_DIGITS: "۱۲۳۴",
+    numbers.LATIN_DIGITS: "1234",
+}
+PAUSES: Final = (7, 30, 90)
+
+
+@bp.get("/me/preferences")
+def show() -> str:
+    """Show what the patron chose."""
+    return _page()
+
+
+@bp.post("/me/preferences")
+def change() -> Response | tuple[str, int]:
+    """Store what the patron chose."""
+    caller = context.me()
+    try:
+        quiet_from, quiet_to = forms.minutes("quiet_from"), forms.minutes("quiet_to")
+        if (quiet_from is None) != (quiet_to is None):
+            raise InvalidInput("quiet hours need both ends", field="quiet_to")
+        chosen = preferences.Changes(
+            rhythm=forms.choice("rhythm", Rhythm),
+            weekday=forms.whole("weekday", 0, 6),
+            hour=forms.whole("hour", 0, 23),
+            channel=forms.choice("channel", Channel),
+            at_least=forms.whole("at_least", 1, 100),
+            quiet_from=quiet_from,
+            quiet_to=quiet_to,
+            discreet=forms.ticked("discreet"),
+        )
+        with context.sessions().begin() as session:
+            _speak(session.get_one(Patron, caller.patron_id))
+            preferences.change(session, caller.patron_id, at=utc_now(), **chosen)
+    except InvalidInput as fault:
+        return _page(fault, request.form), 422
+    notices.tell(messages.gettext(_chosen_language(), _("Your choices are stored.")))
+    response = forms.see(url_for("preferences.show"))
+    context.set_cookie(
+        response, context.LANGUAGE_COOKIE, _chosen_language(), max_age=365 * 24 * 3600
+    )
+    return response
+
+
+@bp.post("/me/pause")
+def pause() -> Response:
+    """Send nothing for some days, or go on now."""
+    caller, at = context.me(), utc_now()
+    with context.sessions().begin() as session:
+        if forms.ticked("resume"):
+            preferences.resume(session, caller.patron_id, at=at)
+        else:
+            until = at + timedelta(days=forms.whole("days", 1, 366))
+            preferences.pause(session, caller.patron_id, until=until)
+    return forms.see(url_for("preferences.show"))
+
+
+def week(locale: str) -> list[int]:
+    """Return the days of the week, 0 is Monday, as this language begins it."""
+    first = 5 if locale == messages.PERSIAN else 0
+    return [(first + n) % 7 for n in range(7)]
+
+
+def clock(value: int | None) -> str:
+    """Return minutes after midnight as a time field has them; empty when None."""
+    return "" if value is None else f"{value // 60:02}:{value % 60:02}"
+
+
+def _speak(patron: Patron) -> None:
+    patron.language = _chosen_language()
+    patron.calendar = _one_of("calendar", CALENDARS) or None
+    patron.digits = _one_of("digits", DIGITS) or None
+
+
+def _chosen_language() -> str:
+    return messages.nearest_locale(request.form.get("language"))
+
+
+def _one_of(name: str, choices: Mapping[str, str]) -> str:
+    given = request.form.get(name, "")
+    if given not in choices:
+        raise InvalidInput(f"{name}: not one of the choices", field=name)
+    return given
+
+
+def _page(
+    fault: InvalidInput | None = None, typed: Mapping[str, str] | None = None
+) -> str:
+    caller, at = context.me(), utc_now()
+    locale = context.reader().locale
+    with reading(context.sessions()) as session:
+        row = preferences.get(session, caller.patron_id)
+        paused = preferences.pauses(session, caller.patron_id, at=at)
+        point = contacts.address_of(session, caller.patron_id, Channel.EMAIL)
+        patron = session.get_one(Patron, caller.patron_id)
+    now: dict[str, str] = {
+        "rhythm": row.rhythm,
+        "weekday": str(row.weekday),
+        "hour": str(row.hour),
+        "channel": row.channel,
+        "at_least": str(row.at_least),
+        "quiet_from": clock(row.quiet_from),
+        "quiet_to": clock(row.quiet_to),
+        "discreet": "1" if row.discreet else "",
+        "language": locale,
+        "calendar": patron.calendar or "",
+        "digits": patron.digits or "",
+    }
+    return render_template(
+        "preferences.html",
+        now={**now, "discreet": "", **typed} if typed else now,
+        zone=row.zone,
+        next_digest_at=row.next_digest_at,
+        paused=paused.get(preferences.EVERYTHING),
+        point=point,
+        fault=fault,
+        rhythms=RHYTHMS,
+        days=[(day, DAYS[day]) for day in week(locale)],
+        channels=CHANNELS,
+        calendars=CALENDARS,
+        digit_sets=DIGITS,
+        pause_days=PAUSES,
+        spoken=[
+            (x, messages.language_name(messages.html_lang(x), x))
+            for x in messages.locales()
+        ],
+    )

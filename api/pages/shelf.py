@@ -1,0 +1,199 @@
+"""A patron's own page: shelves of works, each with its reasons and three answers."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask import Blueprint, render_template, request, url_for
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from api import context, forms, notices
+from api.cards import Card, make_cards
+from api.pages import layout, steps
+from library.clock import utc_now
+from library.db import reading
+from library.errors import InvalidInput
+from library.i18n.messages import _
+from library.tables import Alert, Feedback, Work
+from library.vocabulary import Verdict
+from recommender.shelves import shelf_for
+
+bp = Blueprint("shelf", __name__)
+
+NEW, SAVED = "alerts", "saved"
+TITLES: Final = {
+    NEW: _("New for you"),
+    "for_you": _("For you"),
+    "new": _("New in your branch"),
+    "popular": _("Popular in your branch"),
+    SAVED: _("Saved"),
+}
+NOTES: Final = {
+    NEW: _("What came in and suits you, newest first."),
+    "for_you": _("From all the library has."),
+    "new": _("Whatever your taste."),
+    "popular": _("What others borrow most."),
+    SAVED: _("You wanted to keep these in sight."),
+}
+ON_ONE_SHELF = 24
+
+Reasons = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A titled shelf as the page shows it."""
+
+    code: str
+    title: str
+    note: str
+    cards: list[Card]
+
+
+@bp.get("/me")
+def show() -> str:
+    """Show the patron's shelves, in the order the patron chose."""
+    caller, at = context.me(), utc_now()
+    suggested = shelf_for(
+        context.sessions(), context.settings(), caller.patron_id, at=at
+    )
+    with reading(context.sessions()) as session:
+        own = layout.of(session, caller.patron_id)
+        found = {
+            NEW: _alerted(session, caller.patron_id),
+            **{s.code: [(e.work_id, e.reasons) for e in s.entries] for s in suggested},
+            SAVED: _saved(session, caller.patron_id),
+        }
+        rows = list(_rows(session, own.arranged(found), caller.patron_id))
+        undo = steps.described(session, context.reader(), caller.patron_id)
+        offer = steps.offered_suppression(session, caller.patron_id)
+    return render_template(
+        "shelf.html", rows=rows, layout=own, titles=TITLES, undo=undo, offer=offer
+    )
+
+
+@bp.post("/me/verdict")
+def answer() -> Response:
+    """Store the patron's answer to a work; it can be taken back."""
+    caller = context.me()
+    work_id = forms.whole("work", 1, forms.HIGHEST_ID)
+    given = request.form.get("verdict") or None
+    verdict = forms.choice("verdict", Verdict) if given else None
+    with context.sessions().begin() as session:
+        steps.give_verdict(session, caller.patron_id, work_id, verdict, at=utc_now())
+    return _back()
+
+
+@bp.post("/me/less")
+def less() -> Response:
+    """Let a reason count less, or no more; it can be taken back."""
+    caller = context.me()
+    kind, _colon, ref = request.form.get("reason", "").partition(":")
+    if not ref:
+        raise InvalidInput("reason: names nothing", field="reason")
+    with context.sessions().begin() as session:
+        steps.lessen(session, caller.patron_id, kind, ref, at=utc_now())
+    return _back()
+
+
+@bp.post("/me/undo")
+def undo() -> Response:
+    """Take the latest action back."""
+    caller = context.me()
+    if step := notices.take_back():
+        with context.sessions().begin() as session:
+            steps.undo(session, caller.patron_id, step, at=utc_now())
+    return _back()
+
+
+@bp.post("/me/dismiss")
+def dismiss() -> Response:
+    """Put the notice of what can be undone away."""
+    context.me()
+    notices.dismiss()
+    return _back()
+
+
+@bp.post("/me/layout")
+def arrange() -> Response:
+    """Move, hide or show a shelf, change the density, or reset all."""
+    caller = context.me()
+    with context.sessions().begin() as session:
+        layout.change(
+            session,
+            caller.patron_id,
+            tuple(TITLES),
+            request.form.get("do", ""),
+            request.form.get("shelf", ""),
+        )
+    return forms.see(url_for("shelf.show", _anchor="arrange"))
+
+
+def _rows(
+    session: Session, shelves: Mapping[str, Sequence[tuple[int, Reasons]]], patron: int
+) -> Iterator[Row]:
+    """Yield the shelves with their cards; a work stands on the first it is on."""
+    reader = context.reader()
+    offered = {work_id for works in shelves.values() for work_id, _why in works}
+    left_out = _left_out(session, patron, offered)
+    placed: set[int] = set()
+    for code, works in shelves.items():
+        out = placed if code == SAVED else placed | left_out
+        left = [w for w in works if w[0] not in out][:ON_ONE_SHELF]
+        cards = make_cards(session, reader, patron, left)
+        shown = [c for c in cards if _belongs(c, code)]
+        placed.update(card.work_id for card in shown)
+        title = reader.say(TITLES.get(code, code))
+        yield Row(code, title, reader.say(NOTES.get(code, "") or " "), shown)
+
+
+def _belongs(card: Card, code: str) -> bool:
+    """Tell whether a work, as it was answered, still stands on a shelf."""
+    return card.verdict is None or (card.verdict is Verdict.WANTED and code == SAVED)
+
+
+def _left_out(session: Session, patron_id: int, works: Collection[int]) -> set[int]:
+    """Return those that the patron wants left out, from now on and not from later."""
+    wanted = select(Work.id).where(Work.id.in_(works), steps.is_left_out(patron_id))
+    return set(session.scalars(wanted))
+
+
+def _alerted(session: Session, patron_id: int) -> list[tuple[int, Reasons]]:
+    rows = session.execute(
+        select(Alert.work_id, Alert.reasons)
+        .outerjoin(
+            Feedback,
+            (Feedback.patron_id == Alert.patron_id)
+            & (Feedback.work_id == Alert.work_id),
+        )
+        .where(
+            Alert.patron_id == patron_id,
+            Alert.withdrawn_at.is_(None),
+            Feedback.id.is_(None),
+        )
+        .order_by(Alert.created_at.desc(), Alert.score.desc(), Alert.id)
+        .limit(ON_ONE_SHELF)
+    )
+    return list(rows.tuples())
+
+
+def _saved(session: Session, patron_id: int) -> list[tuple[int, Reasons]]:
+    rows: Iterable[tuple[int, Reasons | None]] = session.execute(
+        select(Feedback.work_id, Alert.reasons)
+        .outerjoin(
+            Alert,
+            (Feedback.patron_id == Alert.patron_id)
+            & (Feedback.work_id == Alert.work_id),
+        )
+        .where(Feedback.patron_id == patron_id, Feedback.verdict == Verdict.WANTED)
+        .order_by(Feedback.given_at.desc(), Feedback.id.desc())
+        .limit(ON_ONE_SHELF)
+    ).tuples()
+    return [(work_id, reasons or ()) for work_id, reasons in rows]
+
+
+def _back() -> Response:
+    path = request.form.get("next", "")
+    return forms.see(context.own_path(path, url_for("shelf.show")))

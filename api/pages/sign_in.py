@@ -1,0 +1,149 @@
+"""Signing a patron in by a link or a code, and out again."""
+
+from flask import Blueprint, render_template, request, session as browser, url_for
+from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
+
+from api import context, forms
+from api.auth import magic_link, principal
+from api.auth.attempts import PER_ADDRESS, PER_IDENTITY, allowed, folded_identity
+from api.error_pages import page
+from library.clock import utc_now
+from library.db import reading
+from library.i18n.messages import _
+
+bp = Blueprint("sign_in", __name__)
+
+_LONG = int(principal.LONG_STAY.total_seconds())
+
+
+@bp.get("/sign-in")
+def ask() -> str | Response:
+    """Ask who is there."""
+    back = context.own_path(request.args.get("next", ""), url_for("shelf.show"))
+    if context.patron_here():
+        return forms.see(back)
+    return render_template("sign_in.html", back=back)
+
+
+@bp.post("/sign-in")
+def send() -> Response | tuple[str, int]:
+    """Send a link and a code to whoever is named; known or not, the answer is one."""
+    identity = forms.text("identity")
+    back = context.own_path(request.form.get("next", ""), url_for("shelf.show"))
+    if not identity:
+        return _asked_again(back, _("Type your e-mail address or card number."))
+    at = utc_now()
+    with context.sessions().begin() as session:
+        fine = _within_limits(session, identity, "ask")
+        if fine:
+            magic_link.ask(session, context.settings(), identity, at=at)
+    if not fine:
+        return page(429)
+    browser["asked"] = identity
+    browser["back"] = back
+    return forms.see(url_for("sign_in.code"))
+
+
+@bp.get("/sign-in/code")
+def code() -> str:
+    """Say that a message is on its way, and take the code that stands in it."""
+    return render_template("sign_in_code.html", identity=_identity(), fault=None)
+
+
+@bp.post("/sign-in/code")
+def use_code() -> Response | tuple[str, int]:
+    """Let in who types the right code."""
+    identity = _identity() or forms.text("identity")
+    at = utc_now()
+    typed, patron_id = forms.text("code"), None
+    with context.sessions().begin() as session:
+        if fine := _within_limits(session, identity, "code"):
+            named = magic_link.patrons_named(session, identity)
+            patron_id = magic_link.use_code(
+                session, context.settings(), named, typed, at=at
+            )
+    if not fine:
+        return page(429)
+    if patron_id is None:
+        fault = _("This code does not fit, or its time is up.")
+        html = render_template("sign_in_code.html", identity=identity, fault=fault)
+        return html, 422
+    return _let_in(patron_id)
+
+
+@bp.get("/sign-in/<token>")
+def confirm(token: str) -> str | tuple[str, int]:
+    """Say who would be signed in; nothing is used up."""
+    with reading(context.sessions()) as session:
+        found = magic_link.waiting(session, token, at=utc_now())
+    if found is None:
+        return render_template("sign_in_over.html"), 410
+    context.speak_to(found.language)
+    return render_template("sign_in_confirm.html", token=token, name=found.name)
+
+
+@bp.post("/sign-in/<token>")
+def use_link(token: str) -> Response | tuple[str, int]:
+    """Use the link up and let its patron in."""
+    with context.sessions().begin() as session:
+        patron_id = magic_link.use_link(session, token, at=utc_now())
+    if patron_id is None:
+        return render_template("sign_in_over.html"), 410
+    return _let_in(patron_id)
+
+
+@bp.post("/sign-out")
+def sign_out() -> Response:
+    """Sign this browser out."""
+    token = request.cookies.get(context.cookie_name(context.PATRON_COOKIE))
+    if token:
+        with context.sessions().begin() as session:
+            principal.end(session, token)
+    browser.clear()
+    response = forms.see(url_for("site.front"))
+    context.drop_cookie(response, context.PATRON_COOKIE)
+    return response
+
+
+def _let_in(patron_id: int) -> Response:
+    own = forms.ticked("own_device")
+    lasts = principal.LONG_STAY if own else principal.SHORT_STAY
+    with context.sessions().begin() as session:
+        token = principal.start(session, at=utc_now(), lasts=lasts, patron_id=patron_id)
+    back = context.own_path(browser.get("back", ""), url_for("shelf.show"))
+    browser.clear()  # nothing that another left in this browser goes on
+    response = forms.see(back)
+    max_age = _LONG if own else None
+    context.set_cookie(response, context.PATRON_COOKIE, token, max_age=max_age)
+    return response
+
+
+def _asked_again(back: str, fault: str) -> tuple[str, int]:
+    return render_template("sign_in.html", back=back, fault=fault), 422
+
+
+def _within_limits(session: Session, identity: str, kind: str) -> bool:
+    at, settings = utc_now(), context.settings()
+    by_address = allowed(
+        session,
+        settings,
+        f"{kind}-from",
+        request.remote_addr or "",
+        limit=PER_ADDRESS,
+        at=at,
+    )
+    by_identity = allowed(
+        session,
+        settings,
+        f"{kind}-for",
+        folded_identity(identity),
+        limit=PER_IDENTITY,
+        at=at,
+    )
+    return by_address and by_identity
+
+
+def _identity() -> str | None:
+    asked: str | None = browser.get("asked")
+    return asked
