@@ -1,11 +1,9 @@
 """`hamkhan source` and `hamkhan harvest`."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import click
-from harvesters.harvesting import HarvestReport, harvest_due
-from harvesters.harvesting import harvest as harvest_one
-from harvesters.sources import add_source, list_sources, remove_source
 
 from api.commands.options import (
     at_option,
@@ -17,6 +15,9 @@ from api.commands.options import (
     pass_runtime,
 )
 from api.commands.output import bar, say, table
+from harvesters.harvesting import HarvestReport, harvest_due
+from harvesters.harvesting import harvest as harvest_one
+from harvesters.sources import SourceRow, add_source, list_sources, remove_source
 from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput
@@ -79,6 +80,7 @@ def add(  # noqa: PLR0913 -- one argument for each option
             new_means=NewMeans(new_means),
             silent=not announce_first_load,
             settings=_choices(choices),
+            allow_files=True,
             at=utc_now(),
         )
         added = {"code": row.code, "kind": row.kind, "url": row.url}
@@ -197,5 +199,6 @@ def _choices(given: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _table_of(rows: list) -> str:  # type: ignore[type-arg] -- replaced when the row type is there
-    return table(("code",), [(row.code,) for row in rows])
+def _table_of(rows: Sequence[SourceRow]) -> str:
+    head = ("code", "kind", "records", "failures", "next_check_at", "url", "error")
+    return table(head, [tuple(getattr(row, name) for name in head) for row in rows])
