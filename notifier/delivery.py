@@ -157,10 +157,17 @@ def claim_due(
         .order_by(Delivery.due_at, Delivery.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        # Made once: PostgreSQL may run a plain subquery again and claim beyond `limit`.
+        .cte("due")
+        .prefix_with("MATERIALIZED", dialect="postgresql")
     )
     rows = session.execute(
         update(Delivery)
-        .where(Delivery.id.in_(due), Delivery.state.in_(_OPEN), Delivery.due_at <= at)
+        .where(
+            Delivery.id.in_(select(due.c.id)),
+            Delivery.state.in_(_OPEN),
+            Delivery.due_at <= at,
+        )
         .values(
             state=DeliveryState.SENDING,
             worker=worker,

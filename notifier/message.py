@@ -108,7 +108,7 @@ def _header(name: str, value: str) -> str:
     if value.isascii() and len(name) + 2 + len(value) <= _LINE:
         return f"{name}: {value}"
     if value.isascii() and " " not in value:  # a link: it cannot be folded
-        return f"{name}:{CRLF} {value}"
+        return f"{name}: {value}"
     charset = "us-ascii" if value.isascii() else "utf-8"
     header = Header(value, charset, maxlinelen=_LINE, header_name=name)
     return f"{name}: {header.encode(linesep=CRLF)}"

@@ -254,6 +254,7 @@ def _message(
         "comma": "، " if to.locale == PERSIAN else ", ",
         "num": partial(num, locale=to.locale, digits=to.digits),
         "leave": _leave_url(settings, delivery),
+        "address_dir": title_direction(to.postal_address or "", None),
         **context,
     }
     environment = _environment(to.locale)

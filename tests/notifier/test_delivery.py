@@ -1,0 +1,483 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from library.db import Sessions, reading
+from library.errors import DeliveryFailed
+from library.settings import Settings
+from library.tables import (
+    Alert,
+    Consent,
+    ContactPoint,
+    Delivery,
+    Feedback,
+    Impression,
+    LedgerEntry,
+    Patron,
+    Preference,
+)
+from library.vocabulary import (
+    Channel,
+    ConsentPurpose,
+    DeliveryState,
+    Rhythm,
+    Verdict,
+)
+from notifier.alerting import queue_sign_in
+from notifier.delivery import LEASE, claim_due, deliver_due, holds
+from profiles import preferences
+from tests.factories import NOON, ada, cy, make_patron
+from tests.notifier.cast import (
+    MINUTE,
+    Outbox,
+    a_digest_for_ada,
+    alert,
+    alerts,
+    deliver,
+    deliveries,
+    matched,
+    only,
+    states,
+)
+
+DAY = timedelta(days=1)
+REFUSED = DeliveryFailed("550 5.1.1 no such user", permanent=True)
+BUSY = DeliveryFailed("451 4.7.0 greylisted")
+CUT = DeliveryFailed("connection: closed", ambiguous=True)
+
+
+def test_a_digest_goes_out_once(sessions: Sessions, settings: Settings) -> None:
+    a_digest_for_ada(sessions, settings, "Contact", "Solaris")
+    outbox = Outbox()
+
+    first = deliver(sessions, settings, outbox)
+    second = deliver(sessions, settings, outbox, at=NOON + DAY)
+
+    assert (first.sent, second.sent) == (1, 0)
+    (message,) = outbox.taken
+    assert message.to.address == "ada@patrons.test"
+    assert message.message_id == only(sessions).message_id
+    assert "Contact" in message.text
+    assert only(sessions).state is DeliveryState.SENT
+
+
+def test_what_was_shown_is_kept_by_rank(sessions: Sessions, settings: Settings) -> None:
+    delivery_id = a_digest_for_ada(sessions, settings, "First", "Second", "Third")
+    deliver(sessions, settings, Outbox())
+
+    with reading(sessions) as session:
+        shown = session.scalars(select(Impression).order_by(Impression.rank)).all()
+    assert [one.rank for one in shown] == [1, 2, 3]
+    assert [one.alert_id for one in shown] == [one.id for one in alerts(sessions)]
+    assert {one.list_ref for one in shown} == {f"delivery:{delivery_id}"}
+    assert all(one.model_version_id for one in shown)
+
+
+def test_nothing_counts_as_shown_before_it_is_sent(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+    deliver(sessions, settings, Outbox(BUSY))
+
+    with reading(sessions) as session:
+        assert session.scalars(select(Impression)).all() == []
+
+
+def test_gives_up_at_once_when_the_address_is_refused(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+
+    report = deliver(sessions, settings, Outbox(REFUSED))
+
+    assert report.abandoned == 1
+    assert only(sessions).state is DeliveryState.ABANDONED
+    with reading(sessions) as session:
+        assert session.scalars(select(ContactPoint.hard)).all() == [1]
+
+
+def test_a_busy_server_is_asked_again_with_the_same_message_id(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+    outbox = Outbox(BUSY)
+
+    assert deliver(sessions, settings, outbox).retried == 1
+    first = only(sessions)
+    assert timedelta() < first.due_at - (NOON + MINUTE) < timedelta(seconds=30)
+    assert first.data_at is None
+
+    assert deliver(sessions, settings, outbox, at=NOON + 2 * MINUTE).sent == 1
+    assert outbox.taken[0].message_id == first.message_id
+
+
+def test_when_the_answer_never_came_ten_minutes_pass(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+    outbox = Outbox(CUT)
+
+    deliver(sessions, settings, outbox)
+
+    row = only(sessions)
+    assert row.data_at is not None
+    assert row.due_at >= NOON + 10 * MINUTE
+    assert deliver(sessions, settings, outbox, at=NOON + 9 * MINUTE).sent == 0
+    assert deliver(sessions, settings, outbox, at=NOON + 11 * MINUTE).sent == 1
+
+
+def test_a_fault_of_ours_holds_the_channel_and_gives_up_no_message(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        matched(session, ada(session), ["Contact"])
+        matched(session, cy(session), ["Solaris"])
+    alert(sessions, settings)
+    outbox = Outbox(DeliveryFailed("550 relaying denied", ours=True))
+
+    report = deliver(sessions, settings, outbox)
+
+    assert (report.sent, report.abandoned) == (0, 0)
+    assert states(sessions) == [DeliveryState.PENDING] * 2
+    with reading(sessions) as session:
+        assert holds(session, at=NOON) == {Channel.EMAIL: "550 relaying denied"}
+    assert deliver(sessions, settings, outbox, at=NOON + MINUTE).sent == 0
+    assert deliver(sessions, settings, outbox, at=NOON + 6 * MINUTE).sent == 2
+
+
+def test_one_bad_address_stops_and_repeats_nobody_else(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        matched(session, ada(session), ["Contact"])
+        matched(session, cy(session), ["Solaris"])
+    alert(sessions, settings)
+    outbox = Outbox(REFUSED)
+
+    report = deliver(sessions, settings, outbox)
+
+    assert (report.abandoned, report.sent) == (1, 1)
+    assert [one.to.address for one in outbox.taken] == ["cy@patrons.test"]
+
+
+def test_one_message_that_cannot_be_made_stops_nobody_else(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        matched(session, ada(session), ["Contact"])
+        matched(session, cy(session), ["Solaris"])
+    alert(sessions, settings)
+    with sessions.begin() as session:
+        first = session.scalars(select(Alert).order_by(Alert.id)).first()
+        assert first is not None
+        first.reasons = [{"kind": "no such kind"}]
+    outbox = Outbox()
+
+    report = deliver(sessions, settings, outbox)
+
+    assert (report.retried, report.sent) == (1, 1)
+    waiting = next(one for one in deliveries(sessions) if not one.settled_at)
+    assert waiting.cause == "could not be made: ValueError"
+
+
+def test_a_dead_workers_claim_is_taken_over_when_its_lease_is_out(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+    with sessions.begin() as session:
+        claim_due(
+            session, "dead", at=NOON, limit=5, channels=frozenset({Channel.EMAIL})
+        )
+    outbox = Outbox()
+
+    assert deliver(sessions, settings, outbox, at=NOON + 14 * MINUTE).sent == 0
+    assert deliver(sessions, settings, outbox, at=NOON + LEASE).sent == 1
+    assert only(sessions).attempts == 2
+
+
+def test_a_worker_that_lost_its_claim_settles_nothing(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+
+    def take_over() -> None:
+        with sessions.begin() as session:
+            session.execute(update(Delivery).values(worker="w2", attempts=2))
+
+    report = deliver(sessions, settings, Outbox(then=take_over))
+
+    assert report.sent == 0
+    assert (only(sessions).state, only(sessions).worker) == (
+        DeliveryState.SENDING,
+        "w2",
+    )
+
+
+def test_a_patron_erased_while_sending_leaves_nothing(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+
+    def erase() -> None:
+        with sessions.begin() as session:
+            session.delete(session.scalars(select(Patron)).one())
+
+    deliver(sessions, settings, Outbox(then=erase))
+
+    assert deliveries(sessions) == []
+    with reading(sessions) as session:
+        assert session.scalars(select(LedgerEntry)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "state"),
+    [
+        ("consent withdrawn", DeliveryState.WITHHELD),
+        ("digests off", DeliveryState.WITHHELD),
+        ("address stopped", DeliveryState.WITHHELD),
+        ("all borrowed", DeliveryState.WITHHELD),
+        ("membership over", DeliveryState.WITHHELD),
+        ("paused", DeliveryState.PENDING),
+        ("quiet", DeliveryState.PENDING),
+    ],
+)
+def test_the_facts_are_read_again_right_before_it_leaves(
+    sessions: Sessions, settings: Settings, changed: str, state: DeliveryState
+) -> None:
+    a_digest_for_ada(sessions, settings)
+    with sessions.begin() as session:
+        patron = session.scalars(select(Patron)).one()
+        if changed == "consent withdrawn":
+            session.execute(update(Consent).values(withdrawn_at=NOON))
+        elif changed == "digests off":
+            session.execute(update(Preference).values(rhythm="off"))
+        elif changed == "address stopped":
+            session.execute(update(ContactPoint).values(stopped_at=NOON))
+        elif changed == "all borrowed":
+            for one in session.scalars(select(Alert)):
+                session.add(
+                    Feedback(
+                        patron_id=patron.id,
+                        work_id=one.work_id,
+                        verdict=Verdict.READ_ALREADY,
+                        given_at=NOON,
+                        via=Channel.PAGE,
+                    )
+                )
+        elif changed == "membership over":
+            patron.expires_on = (NOON - DAY).date()
+        elif changed == "paused":
+            preferences.pause(session, patron.id, until=NOON + DAY)
+        else:
+            preferences.change(
+                session, patron.id, at=NOON, quiet_from=11 * 60, quiet_to=14 * 60
+            )
+    outbox = Outbox()
+
+    deliver(sessions, settings, outbox)
+
+    assert outbox.taken == []
+    assert only(sessions).state is state
+    assert only(sessions).cause
+
+
+def test_a_work_borrowed_in_between_is_left_out(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings, "Contact", "Solaris")
+    with sessions.begin() as session:
+        patron = session.scalars(select(Patron)).one()
+        first = session.scalars(select(Alert).order_by(Alert.id)).first()
+        assert first is not None
+        session.add(
+            Feedback(
+                patron_id=patron.id,
+                work_id=first.work_id,
+                verdict=Verdict.WANTED,
+                given_at=NOON,
+                via=Channel.PAGE,
+            )
+        )
+    outbox = Outbox()
+
+    deliver(sessions, settings, outbox)
+
+    assert "Contact" not in outbox.taken[0].text
+    assert "Solaris" in outbox.taken[0].text
+
+
+def test_a_new_address_moves_what_waits(sessions: Sessions, settings: Settings) -> None:
+    a_digest_for_ada(sessions, settings)
+    with sessions.begin() as session:
+        session.execute(update(ContactPoint).values(address="new@patrons.test"))
+    outbox = Outbox()
+
+    deliver(sessions, settings, outbox)
+
+    assert outbox.taken[0].to.address == "new@patrons.test"
+
+
+def test_past_its_time_a_digest_is_withheld_and_its_alerts_ride_in_the_next(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+    late = NOON + 6 * DAY + MINUTE  # a weekly one
+    outbox = Outbox()
+
+    assert deliver(sessions, settings, outbox, at=late).withheld == 1
+    assert only(sessions).cause == "too late"
+    alert(sessions, settings, late + 7 * DAY)
+    deliver(sessions, settings, outbox, at=late + 7 * DAY)
+
+    assert len(outbox.taken) == 1
+    assert {one.delivery_id for one in alerts(sessions)} == {
+        deliveries(sessions)[-1].id
+    }
+
+
+def test_what_may_be_out_never_rides_again(
+    sessions: Sessions, settings: Settings
+) -> None:
+    delivery_id = a_digest_for_ada(sessions, settings)
+    deliver(sessions, settings, Outbox(CUT))
+
+    deliver(sessions, settings, Outbox(), at=NOON + 7 * DAY)
+
+    assert only(sessions).state is DeliveryState.WITHHELD
+    assert [one.delivery_id for one in alerts(sessions)] == [delivery_id]
+
+
+def test_a_pause_beyond_its_time_frees_the_alerts(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+    with sessions.begin() as session:
+        patron = session.scalars(select(Patron)).one()
+        preferences.pause(session, patron.id, until=NOON + 30 * DAY)
+
+    deliver(sessions, settings, Outbox())
+
+    assert (only(sessions).state, only(sessions).cause) == (
+        DeliveryState.WITHHELD,
+        "pause",
+    )
+    assert [one.delivery_id for one in alerts(sessions)] == [None]
+
+
+def test_above_the_cap_a_message_waits_until_the_week_is_over(
+    sessions: Sessions, settings: Settings
+) -> None:
+    capped = replace(settings, message_cap=1)
+    with sessions.begin() as session:
+        patron = ada(session)
+        preferences.change(session, patron.id, at=NOON, rhythm=Rhythm.DAILY)
+        matched(session, patron, ["Contact"])
+    alert(sessions, capped)
+    outbox = Outbox()
+    deliver(sessions, capped, outbox)
+    with sessions.begin() as session:
+        matched(session, patron, ["Solaris"], at=NOON + DAY)
+
+    report = alert(sessions, capped, NOON + DAY)
+    assert report.held == {"cap": 1}
+    assert len(deliveries(sessions)) == 1
+
+    alert(sessions, capped, NOON + 7 * DAY + MINUTE)
+    deliver(sessions, capped, outbox, at=NOON + 7 * DAY + MINUTE)
+    assert len(outbox.taken) == 2
+
+
+def test_page_deliveries_need_no_address_and_no_server(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+        preferences.change(session, patron.id, at=NOON, channel=Channel.PAGE)
+        session.execute(update(ContactPoint).values(stopped_at=NOON))
+        matched(session, patron, ["Contact"])
+    alert(sessions, settings)
+
+    report = deliver_due(sessions, settings, at=NOON, worker="w1")
+
+    assert report.sent == 1
+    assert only(sessions).state is DeliveryState.SENT
+
+
+def test_without_a_server_mail_is_written_as_files(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+
+    deliver_due(sessions, settings, at=NOON, worker="w1")
+
+    (path,) = settings.mail.iterdir()
+    assert path.suffix == ".eml"
+    assert path.stem in only(sessions).message_id
+
+
+def test_a_sign_in_passes_pause_and_quiet_hours_and_leaves_no_words_behind(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+        preferences.pause(session, patron.id, until=None)
+        preferences.change(
+            session, patron.id, at=NOON, quiet_from=0, quiet_to=24 * 60 - 1
+        )
+        queue_sign_in(
+            session, settings, patron.id, link="https://x/y", code="123456", at=NOON
+        )
+    outbox = Outbox()
+
+    deliver(sessions, settings, outbox)
+
+    assert "https://x/y" in outbox.taken[0].text
+    assert "123456" in outbox.taken[0].html
+    assert only(sessions).parameters == {}
+    with reading(sessions) as session:
+        assert session.scalars(select(LedgerEntry.body)).all() == [None]
+
+
+def test_a_sign_in_link_is_not_sent_when_it_is_over(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        queue_sign_in(
+            session, settings, ada(session).id, link="https://x", code="1", at=NOON
+        )
+    outbox = Outbox()
+
+    deliver(sessions, settings, outbox, at=NOON + 16 * MINUTE)
+
+    assert outbox.taken == []
+    assert only(sessions).state is DeliveryState.WITHHELD
+
+
+def test_due_is_sent_and_withheld_and_abandoned_and_open(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        for name in ("Di", "Ed", "Flo", "Gus"):
+            patron = make_patron(session, name, consents=tuple(ConsentPurpose))
+            matched(session, patron, [f"For {name}"])
+    alert(sessions, settings)
+
+    report = deliver(sessions, settings, Outbox(REFUSED, BUSY, CUT))
+
+    assert (report.sent, report.abandoned, report.retried) == (1, 1, 2)
+    assert len(deliveries(sessions)) == 4
+    assert all(
+        one.cause for one in deliveries(sessions) if one.state != DeliveryState.SENT
+    )
+
+
+def test_a_limit_takes_up_no_more(sessions: Sessions, settings: Settings) -> None:
+    with sessions.begin() as session:
+        matched(session, ada(session), ["Contact"])
+        matched(session, cy(session), ["Solaris"])
+    alert(sessions, settings)
+
+    assert deliver(sessions, settings, Outbox(), limit=1).sent == 1
+    assert states(sessions) == [DeliveryState.SENT, DeliveryState.PENDING]
