@@ -1,0 +1,63 @@
+"""The API for other systems, under /api/v1: everything a librarian can do, by key."""
+
+from apiflask import APIFlask
+
+from api import errors
+from api.limits import CALLS_PER_MINUTE
+from api.rest import (
+    alerts,
+    deliveries,
+    description,
+    doors,
+    feedback,
+    interests,
+    jobs,
+    models,
+    patrons,
+    problems,
+    rules,
+    sources,
+    works,
+)
+from library.db import Sessions
+from library.runtime import Runtime
+from library.settings import Settings
+
+PARTS = (
+    works,
+    patrons,
+    interests,
+    alerts,
+    feedback,
+    sources,
+    rules,
+    models,
+    deliveries,
+    jobs,
+    problems,
+)
+
+
+def register(
+    app: APIFlask,
+    settings: Settings,
+    sessions: Sessions,
+    *,
+    calls_per_minute: int = CALLS_PER_MINUTE,
+) -> None:
+    """Add the API to an application.
+
+    Args:
+        app: Made by `create_app`, or bare.
+        settings: Where the secret that signs cursors is.
+        sessions: The database.
+        calls_per_minute: By each key.
+    """
+    app.extensions.setdefault("hamkhan", Runtime(settings, sessions))
+    app.config[doors.LIMIT] = calls_per_minute
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    errors.register(app)
+    doors.tell_limits(app)
+    description.describe(app)
+    for each in PARTS:
+        app.register_blueprint(each.bp, url_prefix=description.PREFIX)
