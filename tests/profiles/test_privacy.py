@@ -2,29 +2,16 @@ import csv
 import io
 import json
 import zipfile
-from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import (
-    JSON,
-    Boolean,
-    Column,
-    Date,
-    Enum,
-    Float,
-    Integer,
-    String,
-    Table,
     func,
     select,
 )
-from sqlalchemy.orm import Session
-from sqlalchemy.types import TypeEngine
 
 from library import audit
-from library.db import Sessions, UtcDateTime, reading
+from library.db import Sessions, reading
 from library.errors import NotFound
 from library.settings import Settings
 from library.tables import (
@@ -39,8 +26,7 @@ from library.tables import (
 from library.vocabulary import Channel, Purpose
 from profiles.privacy import ERASED, erase, export, export_zip
 from tests.factories import NOON, ada, cy, make_interest, make_loan, make_work
-
-CANARY = "canary-7f3b"
+from tests.filling import CANARY, fill_every_table
 
 
 def _names_a_patron() -> set[str]:
@@ -55,53 +41,9 @@ def _names_a_patron() -> set[str]:
     return named
 
 
-def _value(column: Column[Any], ids: dict[str, int], n: int) -> object:
-    for key in column.foreign_keys:
-        return ids[key.column.table.name]
-    return _filling(column.type, n)
-
-
-def _filling(kind: TypeEngine[Any], n: int) -> object:  # noqa: PLR0911 -- one a type
-    match kind:
-        case Enum():
-            return kind.enums[0]
-        case String():
-            return f"{CANARY}-{n}"[: kind.length]
-        case Boolean():
-            return False
-        case Integer():
-            return n
-        case Float():
-            return 0.5
-        case UtcDateTime():
-            return NOON
-        case Date():
-            return date(2026, 3, 1)
-        case _:
-            assert isinstance(kind, JSON)
-            return [{"kind": "loan", "label": CANARY}]
-
-
-def _fill(session: Session, table: Table, ids: dict[str, int], n: int) -> None:
-    columns = [c for c in table.columns if c.name != "id" or c.foreign_keys]
-    row = {column.name: _value(column, ids, n) for column in columns}
-    if table.name == "rule":
-        row["ends_at"] = NOON + timedelta(days=1)
-    made = table.insert().values(row)
-    if "id" in table.columns:
-        ids[table.name] = session.execute(made.returning(table.c.id)).scalar_one()
-    else:
-        session.execute(made)
-
-
-def _patron_in_every_table(sessions: Sessions, first: int = 1) -> int:
-    """Add one row to every table, each naming one patron where it can."""
-    ids: dict[str, int] = {}
+def _patron_in_every_table(sessions: Sessions) -> int:
     with sessions.begin() as session:
-        for n, table in enumerate(Base.metadata.sorted_tables, first):
-            if table.name != "audit_entry":
-                _fill(session, table, ids, n)
-    return ids["patron"]
+        return fill_every_table(session)["patron"]
 
 
 def _rows_by_table(sessions: Sessions, names: set[str]) -> dict[str, int]:
