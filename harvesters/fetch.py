@@ -145,7 +145,7 @@ def _checked(url: str, before: str | None) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError as error:
-        raise FetchFailed(f"no address: {url[:200]!r}", cause="redirect") from error
+        raise FetchFailed(f"no address: {url[:200]!r}", cause="not_allowed") from error
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise FetchFailed(f"not http or https: {url[:200]!r}", cause="not_allowed")
     if before and before.startswith("https:") and parts.scheme == "http":
@@ -178,7 +178,7 @@ def _request(
     try:
         return httpx2.Request("GET", url, headers=headers)
     except (httpx2.InvalidURL, UnicodeError) as error:
-        raise FetchFailed(f"no address: {url[:200]!r}", cause="redirect") from error
+        raise FetchFailed(f"no address: {url[:200]!r}", cause="not_allowed") from error
 
 
 @contextlib.contextmanager

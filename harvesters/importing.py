@@ -58,7 +58,8 @@ from library.tables import Branch, Source
 from library.vocabulary import ConsentPurpose, SourceKind
 
 RECORDS_AT_ONCE = 500
-LOANS_AT_ONCE = 5000
+# The fewer transactions, the fewer times the same index pages are written.
+LOANS_AT_ONCE = 50_000
 WORDS = "words.txt.gz"
 SUBJECTS = "subjects.csv.gz"
 _SUBJECT_COLUMNS = {"ref": ("work_id",), "subject": ("tag", "subject")}

@@ -16,9 +16,12 @@ from sqlalchemy.orm import Session
 
 from harvesters.moments import moment_of
 from harvesters.records import REF_LENGTH, Rejected, short_ref
+from harvesters.rows import batches
 from harvesters.tabular import Row, is_formula
 from library.tables import BibRecord, Branch, Consent, Hold, Loan, Patron, Source
 from library.vocabulary import ConsentPurpose
+
+_REFS_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,12 +240,15 @@ def _branch(code: str, register: Register, default: int) -> int:
 def _known(
     session: Session, table: Any, ends: Any, system: str, refs: Sequence[str]
 ) -> dict[str, tuple[int, datetime | None]]:
-    rows = session.execute(
-        select(table.ref, table.id, ends).where(
-            table.system == system, table.ref.in_(refs)
+    known: dict[str, tuple[int, datetime | None]] = {}
+    for some in batches(refs, _REFS_AT_ONCE):
+        rows = session.execute(
+            select(table.ref, table.id, ends).where(
+                table.system == system, table.ref.in_(some)
+            )
         )
-    )
-    return {ref: (row_id, ended) for ref, row_id, ended in rows}
+        known.update((ref, (row_id, ended)) for ref, row_id, ended in rows)
+    return known
 
 
 def _loan_row(system: str, loan: HarvestedLoan) -> dict[str, Any]:
