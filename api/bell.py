@@ -13,10 +13,12 @@ HARVEST, LEARN, NOTIFY = QUEUES = ("harvest", "learn", "notify")
 
 QUEUE_OF = {
     "harvest": HARVEST,
+    "infer": LEARN,
     "train": LEARN,
     "match": LEARN,
     "shelves": LEARN,
     "alert": NOTIFY,
+    "tidy": NOTIFY,
 }
 """Which queue's workers do which kind of work."""
 

@@ -50,7 +50,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Run": {
         "run": Entry("serving", "run", "Web, worker and schedule in one process."),
         "web": Entry("serving", "web", "The pages and the API alone."),
-        "worker": Entry("serving", "worker", "The worker and the schedule alone."),
+        "worker": Entry("working", "worker", "The worker and the schedule alone."),
     },
     "Try out": {
         "demo": Entry("demo", "demo", "Do the whole job on a sample library."),

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from sqlalchemy import select, update
 
-from api.bell import DELIVER_CALL, HARVEST, LEARN, NOTIFY, QUEUE_OF, Ring
+from api.bell import DELIVER_CALL, Ring
 from api.claims import (
     Claim,
     JobStopped,
@@ -26,9 +26,13 @@ from library.runtime import Runtime
 from library.tables import Heartbeat, Job
 
 _MODULES = {
-    HARVEST: "harvesters.tasks",
-    LEARN: "recommender.tasks",
-    NOTIFY: "notifier.tasks",
+    "harvest": "harvesters.tasks",
+    "infer": "recommender.tasks",
+    "train": "recommender.tasks",
+    "match": "recommender.tasks",
+    "shelves": "recommender.tasks",
+    "alert": "notifier.tasks",
+    "tidy": "api.tidying",
 }
 
 logger = logging.getLogger(__name__)
@@ -101,7 +105,7 @@ def _do(runtime: Runtime, claim: Claim, ring: Ring, progress: Progress) -> bool:
 
 def _work(name: str) -> Work:
     """Find a kind of work, loading its stage only now: a mail worker loads no scipy."""
-    stage = importlib.import_module(_MODULES[QUEUE_OF[name]])
+    stage = importlib.import_module(_MODULES[name])
     return cast(Work, stage.WORK[name])
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from library.jobs import Progress, Work
 from library.runtime import Runtime
+from profiles.inference import infer_all
 from recommender.matching import MatchReport, match
 from recommender.shelves import build_shelves
 from recommender.training import TrainingReport, train
@@ -42,6 +43,17 @@ def match_works(
     )
 
 
+def infer_interests(
+    runtime: Runtime,
+    parameters: Mapping[str, Any],  # noqa: ARG001 -- as every work has it
+    *,
+    at: datetime,
+    progress: Progress,
+) -> dict[str, int]:
+    """Infer every consenting patron's interests anew from loans and verdicts."""
+    return {"patrons": infer_all(runtime.sessions, at=at, progress=progress)}
+
+
 def renew_shelves(
     runtime: Runtime,
     parameters: Mapping[str, Any],  # noqa: ARG001 -- as every work has it
@@ -54,6 +66,7 @@ def renew_shelves(
 
 
 WORK: dict[str, Work] = {
+    "infer": infer_interests,
     "train": train_model,
     "match": match_works,
     "shelves": renew_shelves,

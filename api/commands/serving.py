@@ -1,11 +1,10 @@
-"""`hamkhan run`, `hamkhan web` and `hamkhan worker`."""
+"""`hamkhan run` and `hamkhan web`."""
 
 from urllib.parse import urlsplit
 
 import click
 
-from api import listening, serving
-from api.bell import QUEUES
+from api import serving
 from api.commands.options import pass_runtime
 from api.commands.setup import prepare
 from library.runtime import Runtime
@@ -37,27 +36,6 @@ def web(runtime: Runtime, *, host: str, port: int | None) -> None:
     """Serve the pages and the API; a `hamkhan worker` must run beside."""
     click.echo(f"Serving {runtime.settings.base_url}; Ctrl-C ends.")
     serving.serve(runtime, host=host, port=port or port_of(runtime))
-
-
-@click.command()
-@click.option(
-    "--queue",
-    "queues",
-    multiple=True,
-    type=click.Choice(QUEUES),
-    help="Only this kind of work; repeat for more. Default: all.",
-)
-@click.option(
-    "--processes",
-    type=click.IntRange(min=1),
-    default=2,
-    show_default=True,
-    help="How much is done at once.",
-)
-@pass_runtime
-def worker(runtime: Runtime, *, queues: tuple[str, ...], processes: int) -> None:
-    """Do the work and keep the schedule; as many workers as you like."""
-    listening.work(runtime, queues=queues or QUEUES, processes=processes)
 
 
 def port_of(runtime: Runtime) -> int:
