@@ -1,0 +1,178 @@
+"""FR1, FR2, FR6, FR7, FR9: delivering under kills and a faulty mail server."""
+
+import signal
+import subprocess
+from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+
+import pytest
+from sqlalchemy import select
+
+from library.db import Sessions, reading
+from library.settings import Settings
+from library.tables import ContactPoint, Delivery
+from library.vocabulary import ConsentPurpose, DeliveryState
+from notifier.alerting import make_alerts
+from tests.factories import NOON, make_patron, make_work
+from tests.faults.rounds import Rounds
+from tests.faults.sizes import size
+from tests.notifier.cast import make_match
+from tests.notifier.mail_server import CUT, CUT_AFTER, MailServer
+
+pytestmark = pytest.mark.slow
+
+
+def test_fr1_killed_deliverers_lose_nothing(
+    sessions: Sessions, settings: Settings
+) -> None:
+    digests(sessions, settings, size(60, 5_000, 10_000))
+    with MailServer() as server:
+        settings = replace(settings, smtp_url=server.url)
+        rounds = Rounds(sessions, settings, couriers=3, kills=size(3, 20, 200))
+        rounds.run(NOON)
+
+    assert rounds.killed == rounds.kills
+    assert lost(sessions, server) == []
+    assert strays(sessions, server) == []
+    assert copies(server) <= rounds.killed
+
+
+def test_killed_between_the_servers_yes_and_our_commit_it_comes_once_more(
+    sessions: Sessions, settings: Settings
+) -> None:
+    digests(sessions, settings, 1)
+    victims: list[subprocess.Popen[bytes]] = []
+
+    def kill_once(verb: str, _: str) -> str | None:
+        if verb == "DATA" and victims:
+            victims.pop().kill()
+        return None
+
+    with MailServer(kill_once) as server:
+        settings = replace(settings, smtp_url=server.url)
+        rounds = Rounds(sessions, settings, couriers=1, kills=0)
+        victim = rounds.start(NOON, 0)
+        victims.append(victim)
+        assert victim.wait() == -signal.SIGKILL
+        rounds.run(NOON)
+
+    assert copies(server) == 1
+    assert strays(sessions, server) == []
+    with reading(sessions) as session:
+        (delivery,) = session.scalars(select(Delivery))
+    assert (delivery.state, delivery.attempts) == (DeliveryState.SENT, 2)
+
+
+def test_fr2_a_faulty_server_loses_nothing(
+    sessions: Sessions, settings: Settings
+) -> None:
+    random = Random(2)  # noqa: S311 -- only a spread
+    doubtful = 0
+
+    def script(verb: str, recipient: str) -> str | None:
+        nonlocal doubtful
+        if verb == "RCPT" and recipient.startswith("patron7@"):
+            return "550 5.1.1 no such user"
+        if verb != "DATA":
+            return None
+        luck = random.random()
+        doubtful += 0.15 <= luck < 0.30
+        if luck < 0.15:
+            return "451 4.3.0 try later"
+        return CUT_AFTER if luck < 0.25 else CUT if luck < 0.30 else None
+
+    digests(sessions, settings, size(40, 800, 1_500))
+    with MailServer(script) as server:
+        settings = replace(settings, smtp_url=server.url)
+        rounds = Rounds(sessions, settings, couriers=3, kills=size(1, 4, 40))
+        rounds.run(NOON)
+
+    assert lost(sessions, server, besides="patron7@patrons.test") == []
+    assert strays(sessions, server) == []
+    assert copies(server) <= rounds.killed + doubtful
+    with reading(sessions) as session:
+        given_up = session.scalars(
+            select(Delivery).where(Delivery.state == DeliveryState.ABANDONED)
+        ).all()
+    assert [one.cause for one in given_up] == ["550 5.1.1 no such user"]
+
+
+def test_fr7_without_a_fault_each_goes_once(
+    sessions: Sessions, settings: Settings
+) -> None:
+    count = size(60, 300, 300)
+    digests(sessions, settings, count)
+    with MailServer() as server:
+        settings = replace(settings, smtp_url=server.url)
+        Rounds(sessions, settings, couriers=size(3, 6, 6), kills=0).run(NOON)
+
+    assert len(server.taken) == count
+    assert copies(server) == 0
+    assert lost(sessions, server) == []
+
+
+def test_fr9_clocks_a_minute_apart_do_no_harm(
+    sessions: Sessions, settings: Settings
+) -> None:
+    count = size(40, 500, 500)
+    digests(sessions, settings, count)
+    with MailServer() as server:
+        settings = replace(settings, smtp_url=server.url)
+        rounds = Rounds(
+            sessions, settings, couriers=2, kills=0, apart=timedelta(minutes=1)
+        )
+        rounds.run(NOON)
+
+    assert copies(server) == 0
+    assert lost(sessions, server) == []
+
+
+def digests(sessions: Sessions, settings: Settings, count: int) -> None:
+    """Make this many patrons, each with a digest that is due."""
+    with sessions.begin() as session:
+        work = make_work(session, "Contact")
+        for number in range(count):
+            patron = make_patron(
+                session, f"Patron{number}", consents=(ConsentPurpose.ALERTS,)
+            )
+            make_match(session, patron, work)
+    assert make_alerts(sessions, settings, at=NOON).digests == count
+
+
+def lost(sessions: Sessions, server: MailServer, *, besides: str = "") -> list[str]:
+    """Name the addresses whose digest never came."""
+    came = {(one.recipient, one.message_id) for one in server.taken}
+    return [
+        address
+        for address, message_id in expected(sessions).items()
+        if (address, message_id) not in came and address != besides
+    ]
+
+
+def strays(sessions: Sessions, server: MailServer) -> list[str]:
+    """Name the messages that went to a wrong patron, or had another Message-ID."""
+    right = expected(sessions)
+    return [
+        one.message_id
+        for one in server.taken
+        if right.get(one.recipient) != one.message_id
+    ]
+
+
+def copies(server: MailServer) -> int:
+    """Count the messages that came again."""
+    times = Counter(one.message_id for one in server.taken)
+    return sum(count - 1 for count in times.values())
+
+
+def expected(sessions: Sessions) -> dict[str, str]:
+    """Return the Message-ID that each address should get."""
+    with reading(sessions) as session:
+        rows = session.execute(
+            select(ContactPoint.address, Delivery.message_id).join(
+                Delivery, Delivery.patron_id == ContactPoint.patron_id
+            )
+        )
+        return {address: message_id for address, message_id in rows}  # noqa: C416 -- mypy
