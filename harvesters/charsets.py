@@ -30,7 +30,8 @@ def table_encoding(sample: bytes) -> str:
             return encoding
     if sample[:200].count(b"\x00") > len(sample[:200]) // 4:
         return "utf-16-le" if sample[1:2] == b"\x00" else "utf-16-be"
-    lines = [line for line in sample.splitlines() if not line.isascii()][:-1]
+    whole = sample[: sample.rfind(b"\n") + 1] or sample  # the last line may be cut
+    lines = [line for line in whole.splitlines() if not line.isascii()]
     good = sum(is_utf8(line) for line in lines)
     if not lines or good * 2 >= len(lines):
         return UTF8

@@ -90,8 +90,8 @@ def open_register(session: Session, system: str, branch_id: int) -> Register:
     zone = session.scalar(select(Branch.zone).where(Branch.id == branch_id))
     return Register(
         {ref: Reader(p, branch, leaves.get(p)) for ref, p, branch in patrons},
-        dict(works.tuples().all()),
-        dict(session.execute(select(Branch.code, Branch.id)).tuples().all()),
+        dict(works.all()),
+        dict(session.execute(select(Branch.code, Branch.id)).all()),
         ZoneInfo(zone or "UTC"),
     )
 

@@ -169,7 +169,7 @@ def _facts_of(row: Patron) -> dict[str, Any]:
 def _branches(session: Session, patrons: Collection[HarvestedPatron]) -> dict[str, int]:
     named = sorted({patron.branch for patron in patrons if patron.branch})
     insert_missing(session, Branch, [{"code": code, "name": code} for code in named])
-    return dict(session.execute(select(Branch.code, Branch.id)).tuples().all())
+    return dict(session.execute(select(Branch.code, Branch.id)).all())
 
 
 def _known(session: Session, system: str, refs: Sequence[str]) -> dict[str, Patron]:
@@ -185,7 +185,7 @@ def _ids(session: Session, system: str, refs: Sequence[str]) -> dict[str, int]:
             Patron.system == system, Patron.external_id.in_(refs)
         )
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _store_addresses(
@@ -264,9 +264,7 @@ def _store_consents(
             select(Consent.patron_id, Consent.purpose).where(
                 Consent.patron_id.in_(patron_ids)
             )
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     rows = [
         {

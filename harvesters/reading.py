@@ -20,6 +20,7 @@ from harvesters.iso2709 import parse_iso2709
 from harvesters.marcxml import parse_marcxml
 from harvesters.records import Harvested
 from harvesters.rows import batches
+from harvesters.streams import Joined
 from harvesters.tabular import WORKS, open_bytes, parse_works, read_table
 from library.errors import FetchFailed, InvalidInput, MalformedRecord
 from library.vocabulary import SourceKind
@@ -142,26 +143,10 @@ def _read_file(task: Task) -> Iterator[Batch]:
 
 def _parse_marc(stream: BinaryIO, encoding: str | None) -> Iterator[Harvested]:
     beginning = stream.read(512)
-    whole = io.BufferedReader(_Joined(beginning, stream))
+    whole = io.BufferedReader(Joined(beginning, stream))
     if beginning.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t\x00")[:1] == b"<":
         return parse_marcxml(whole)
     return parse_iso2709(whole, encoding=encoding)
-
-
-class _Joined(io.RawIOBase):
-    """A stream put together again after its beginning was looked at."""
-
-    def __init__(self, beginning: bytes, rest: BinaryIO) -> None:
-        self._beginning = io.BytesIO(beginning)
-        self._rest = rest
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._beginning.read(len(buffer)) or self._rest.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def _read_oai(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:
@@ -187,6 +172,7 @@ def _read_oai(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:
                 raise
             # The whole range again: what is there already changes nothing.
             token, cursor["restarted"], cursor["token"] = None, True, None
+            seen.clear()
             continue
         if page.token is not None and page.token in seen:
             raise MalformedRecord("the same resumption token a second time")

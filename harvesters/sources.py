@@ -105,15 +105,13 @@ def list_sources(session: Session) -> list[SourceRow]:
             select(BibRecord.source_id, func.count())
             .where(BibRecord.withdrawn_at.is_(None))
             .group_by(BibRecord.source_id)
-        )
-        .tuples()
-        .all()
+        ).all()
     )
     rows = session.execute(
         select(Source, Branch.code)
         .outerjoin(Branch, Branch.id == Source.branch_id)
         .order_by(Source.failures.desc(), Source.code)
-    ).tuples()
+    )
     errors = _last_errors(session)
     return [
         _row(source, branch, errors.get(source.id), records.get(source.id, 0))
@@ -163,7 +161,7 @@ def _last_errors(session: Session) -> dict[int, str | None]:
     rows = session.execute(
         select(Harvest.source_id, Harvest.error).where(Harvest.id.in_(latest))
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _row(

@@ -25,6 +25,7 @@ from harvesters.records import (
     short_ref,
 )
 from harvesters.safe_html import web_link
+from harvesters.streams import Joined
 from library.errors import InvalidInput
 from library.text import isbn13, squash
 
@@ -143,7 +144,7 @@ def read_table(stream: BinaryIO, aliases: Mapping[str, tuple[str, ...]]) -> Tabl
     Raises:
         InvalidInput: There is no header, or none of its columns is known.
     """
-    buffered = io.BufferedReader(cast("io.RawIOBase", stream), _SAMPLE)
+    buffered = io.BufferedReader(Joined(b"", stream), _SAMPLE)
     sample = buffered.peek(_SAMPLE)
     encoding = table_encoding(sample)
     text = io.TextIOWrapper(
