@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 
 from api.bell import QUEUES, Ring, bell
 from api.claims import hand_back
+from api.leftovers import take_back
 from api.naming import worker_name
 from api.scheduler import Beat, keep_time
 from api.worker import add_tasks, make_celery, own_queue
@@ -89,6 +90,7 @@ def working(runtime: Runtime, *, threads: int = THREADS) -> Iterator[Ring]:
 
     On leaving, work in hand has `GRACE` seconds to end; what has not is handed back.
     """
+    take_back(runtime, at=utc_now())
     name = worker_name()
     celery = make_celery(runtime.settings)
     queue = own_queue(celery, name)
@@ -115,6 +117,7 @@ def working(runtime: Runtime, *, threads: int = THREADS) -> Iterator[Ring]:
 
 def work(runtime: Runtime, *, queues: tuple[str, ...] = QUEUES, processes: int) -> None:
     """Be worker and schedule, in processes of their own, until told to stop."""
+    take_back(runtime, at=utc_now())
     name = worker_name()
     celery = make_celery(runtime.settings, apart=True, listens_to=queues)
     queue = own_queue(celery, name)

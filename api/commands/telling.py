@@ -1,16 +1,17 @@
 """`hamkhan alert`, `hamkhan deliver` and `hamkhan ledger`."""
 
 import click
-from notifier.alerting import AlertReport, make_alerts
-from notifier.delivery import DeliveryReport, deliver_due
 
 from api.commands.options import at_option, json_option, moment, pass_runtime
 from api.commands.output import bar, say, table
 from api.commands.patrons import patron_id_of
+from api.leftovers import take_back
 from api.naming import worker_name
 from library.db import reading
 from library.runtime import Runtime
 from notifier import ledger as sent
+from notifier.alerting import AlertReport, make_alerts
+from notifier.delivery import DeliveryReport, deliver_due
 
 
 @click.command()
@@ -40,11 +41,13 @@ def deliver(
     runtime: Runtime, *, limit: int | None, when: str | None, as_json: bool
 ) -> None:
     """Send the messages that are due. Each goes out once, whoever else is sending."""
+    at = moment(runtime.settings, when)
+    take_back(runtime, at=at)
     with bar("Delivering") as progress:
         report = deliver_due(
             runtime.sessions,
             runtime.settings,
-            at=moment(runtime.settings, when),
+            at=at,
             worker=worker_name(),
             limit=limit,
             progress=progress,
