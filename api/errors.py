@@ -96,7 +96,9 @@ def answer_service_error(error: ServiceError) -> Response:
 def answer_http_error(error: HTTPException) -> Response:
     """Answer what the framework refused, or a bug (which the log tells of)."""
     status = error.code or 500
-    answer = problem(status, error.description if status < 500 else None)
+    # The framework's own words only repeat the title, in English.
+    own = error.description != type(error).description
+    answer = problem(status, error.description if own and status < 500 else None)
     for name, value in error.get_headers():
         if name != "Content-Type":
             answer.headers[name] = value
@@ -105,7 +107,7 @@ def answer_http_error(error: HTTPException) -> Response:
 
 def answer_invalid(error: HTTPError) -> Response:
     """Answer values that do not fit the description of the request."""
-    return problem(error.status_code, error.message, _faults(error.detail))
+    return problem(error.status_code, None, _faults(error.detail))
 
 
 def problem(

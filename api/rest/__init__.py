@@ -15,10 +15,12 @@ from api.rest import (
     models,
     patrons,
     problems,
+    reference,
     rules,
     sources,
     works,
 )
+from api.rest.bodies import Bodies
 from library.db import Sessions
 from library.runtime import Runtime
 from library.settings import Settings
@@ -35,6 +37,7 @@ PARTS = (
     deliveries,
     jobs,
     problems,
+    reference,
 )
 
 
@@ -55,7 +58,7 @@ def register(
     """
     app.extensions.setdefault("hamkhan", Runtime(settings, sessions))
     app.config[doors.LIMIT] = calls_per_minute
-    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.json = Bodies(app)
     errors.register(app)
     doors.tell_limits(app)
     description.describe(app)

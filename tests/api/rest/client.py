@@ -1,6 +1,7 @@
 """A caller of the API with a key of its own."""
 
 from collections.abc import Sequence
+from json import dumps
 from typing import Any
 
 from flask import Flask
@@ -20,6 +21,7 @@ class ApiClient:
     """Calls the API; what comes back is the framework's test response."""
 
     def __init__(self, app: Flask, key: str | None) -> None:
+        self.app = app
         self._client = app.test_client()
         self._key = key
 
@@ -29,10 +31,13 @@ class ApiClient:
         path: str,
         *,
         headers: dict[str, str] | None = None,
+        json: object = None,
         **how: Any,
     ) -> TestResponse:
         """Call `path` below /api/v1, or a whole path from a Link."""
         sent = dict(headers or {})
+        if json is not None:
+            how |= {"data": dumps(json), "content_type": "application/json"}
         if self._key is not None:
             sent.setdefault("Authorization", f"Bearer {self._key}")
         whole = path if path.startswith(ROOT) else ROOT + path
@@ -69,7 +74,7 @@ def key_of(
 
 
 def _librarian(session: Session, branch_id: int | None) -> Staff:
-    email = f"librarian-{branch_id}@x.test"
+    email = f"librarian-{branch_id or 0}@x.test"
     found = session.scalar(select(Staff).where(Staff.email == email))
     return found or create_staff(
         session, email, "Librarian", branch_id=branch_id, at=utc_now()
