@@ -12,7 +12,7 @@ import mmap
 import os
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -77,12 +77,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def pack_words(words: Mapping[str, tuple[str, ...]]) -> dict[str, Array]:
-    """Turn lists of words into byte arrays: no fixed width, no Python object."""
-    return {
-        name: np.frombuffer("\0".join(entries).encode(), np.uint8)
-        for name, entries in words.items()
-    }
+def pack_words(words: Sequence[str]) -> Array:
+    """Turn words into an array of bytes: no fixed width, no Python object."""
+    return np.frombuffer("\0".join(words).encode(), np.uint8)
 
 
 def unpack_words(packed: Array) -> tuple[str, ...]:

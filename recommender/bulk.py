@@ -41,12 +41,17 @@ def day_of(session: Session, moment: InstrumentedAttribute[Any]) -> ColumnElemen
 
 
 def read_integers(
-    session: Session, statement: Select[*tuple[Any, ...]]
+    session: Session, statement: Select[*tuple[Any, ...]], *, few: bool = False
 ) -> tuple[IntArray, ...]:
     """Run a query of whole, non-null numbers; return its columns as arrays.
 
-    The rows come in no order, whatever the query says.
+    The rows come in no order, whatever the query says. `few` says that there are not
+    many, so that setting up the fast way would cost more than it saves.
     """
+    if few:
+        flat = [number for row in session.execute(statement) for number in row]
+        width = len(statement.selected_columns)
+        return tuple(np.array(flat, np.int64).reshape(-1, width).T)
     connection = session.connection()
     sql = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
     width = len(statement.selected_columns)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from sqlalchemy import (
     ColumnElement,
-    Select,
     SQLColumnExpression,
     String,
     and_,
@@ -31,8 +30,9 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from library.tables import Branch, Consent, Feedback, Hold, Loan, Patron, Setting
 from library.vocabulary import ConsentPurpose, Verdict
+from profiles.consent import consenting
 from recommender.arrays import NOT_KNOWN, FloatArray, IntArray, Loans
-from recommender.bulk import UNDATED, day_of, read_integers
+from recommender.bulk import UNDATED, WholeNumbers, day_of, read_integers
 from recommender.metrics import BoolArray
 
 SIGNALS: Mapping[str, float] = {
@@ -56,6 +56,21 @@ class Stretch:
 
 
 @dataclass(frozen=True)
+class Codes:
+    """The library's groups of patrons; a group's code is its place here.
+
+    Kept with a model: a category that comes later must not change the others' codes.
+
+    Attributes:
+        branches: Ids, rising.
+        categories: Names, in order.
+    """
+
+    branches: IntArray
+    categories: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Signals:
     """The signals of some patrons, a row each.
 
@@ -72,13 +87,6 @@ class Signals:
     disliked_column: IntArray
 
 
-def consenting(purpose: ConsentPurpose) -> Select[int]:
-    """Select the ids of patrons whose consent for `purpose` stands."""
-    return select(Consent.patron_id).where(
-        Consent.purpose == purpose, Consent.withdrawn_at.is_(None)
-    )
-
-
 def may_learn_from(patron_id: SQLColumnExpression[int]) -> ColumnElement[bool]:
     """Has this patron agreed both to a history and to learning from it?"""
     return and_(
@@ -93,15 +101,36 @@ def may_learn_from(patron_id: SQLColumnExpression[int]) -> ColumnElement[bool]:
     )
 
 
+def lock_patrons(session: Session, ids: Collection[int]) -> dict[int, bool]:
+    """Lock the patrons that are still there; return if each may be learnt from now.
+
+    For writing what was made outside of a transaction: a patron may have left, or taken
+    back a consent, meanwhile.
+    """
+    query = select(Patron.id, may_learn_from(Patron.id)).where(Patron.id.in_(ids))
+    locked = query.order_by(Patron.id).with_for_update(key_share=True, of=Patron)
+    return dict(session.execute(locked).all())
+
+
 def signal_weights(session: Session) -> Mapping[str, float]:
     """Return what each kind of signal weighs, as the library set it."""
     row = session.get(Setting, "signals")
     return {**SIGNALS, **(row.value if row else {})}
 
 
+def read_codes(session: Session) -> Codes:
+    """Return the branches and categories there are now."""
+    branches = np.sort(read_integers(session, select(Branch.id))[0])
+    named = select(Patron.category).where(Patron.category.is_not(None)).distinct()
+    return Codes(
+        branches, tuple(sorted(name for name in session.scalars(named) if name))
+    )
+
+
 def read_signals(
     session: Session,
     works: IntArray,
+    codes: Codes,
     *,
     at: datetime,
     stretch: Stretch | None = None,
@@ -112,13 +141,14 @@ def read_signals(
     Args:
         session: Reads only.
         works: Ids, rising; work i is column i. What was done with others is left out.
+        codes: Of branches and categories; a later one is not known.
         at: Later loans are passed over: a clerk's slip in the year.
         stretch: Only these patrons; None reads all.
         leave_out: Ids of loans held out for a measurement. Where any are, holds and
             verdicts are not read either: they could tell of the same works.
     """
     weights = signal_weights(session)
-    patrons = _patrons(session, stretch)
+    patrons, branch, category = _patrons(session, codes, stretch)
     found = [_loans(session, at, stretch, leave_out, weights["loan"])]
     if not leave_out:
         found.append(_holds(session, at, stretch, weights["hold"]))
@@ -129,7 +159,6 @@ def read_signals(
     row, column, kept = _places(patrons, works, patron_id, work_id)
     day, weight = day[kept], weight[kept]
     liked = weight > 0
-    branch, category = _groups(session, patrons, stretch)
     loans = Loans(
         n_patrons=len(patrons),
         n_works=len(works),
@@ -143,23 +172,47 @@ def read_signals(
     return Signals(patrons, loans, row[~liked], column[~liked])
 
 
+def read_of(
+    session: Session, statement: WholeNumbers, stretch: Stretch | None
+) -> tuple[IntArray, ...]:
+    """Run a query about a stretch; a single patron's rows are few."""
+    one = stretch is not None and stretch.first == stretch.last
+    return read_integers(session, statement, few=one)
+
+
 Pairs = tuple[IntArray, IntArray, IntArray, FloatArray]
 """Patron ids, work ids, days and weights, of one length."""
 
 
-def _within(
+def within(
     column: SQLColumnExpression[int], stretch: Stretch | None
 ) -> ColumnElement[bool]:
+    """Is the patron in the stretch? None is all."""
     if stretch is None:
         return true()
     return column.between(stretch.first, stretch.last)
 
 
-def _patrons(session: Session, stretch: Stretch | None) -> IntArray:
-    statement = select(Patron.id).where(
-        may_learn_from(Patron.id), _within(Patron.id, stretch)
+def _patrons(
+    session: Session, codes: Codes, stretch: Stretch | None
+) -> tuple[IntArray, IntArray | None, IntArray | None]:
+    """Return the patrons, rising, with their codes of branch and category.
+
+    Codes are None where the library has nothing to tell apart.
+    """
+    category_code = _place_in(codes.categories, Patron.category, else_=NOT_KNOWN)
+    statement = select(Patron.id, Patron.branch_id, category_code).where(
+        may_learn_from(Patron.id), within(Patron.id, stretch)
     )
-    return np.sort(read_integers(session, statement)[0])
+    patrons, branch_id, category = read_of(session, statement, stretch)
+    order = np.argsort(patrons)
+    place, known = find_places(codes.branches, branch_id[order])
+    branch = np.where(known, place, NOT_KNOWN)
+    return (
+        patrons[order],
+        branch if len(codes.branches) > 1 else None,
+        category[order] if codes.categories else None,
+    )
 
 
 def _loans(
@@ -179,11 +232,11 @@ def _loans(
     statement = select(*columns).where(
         Loan.patron_id.in_(consenting(ConsentPurpose.HISTORY)),
         Loan.patron_id.in_(consenting(ConsentPurpose.MODEL)),
-        _within(Loan.patron_id, stretch),
+        within(Loan.patron_id, stretch),
         Loan.ignored.is_(False),
         or_(Loan.borrowed_at.is_(None), Loan.borrowed_at <= at),
     )
-    patron_id, work_id, day, *loan_id = read_integers(session, statement)
+    patron_id, work_id, day, *loan_id = read_of(session, statement, stretch)
     if loan_id:
         held_out = np.fromiter(leave_out, np.int64, len(leave_out))
         kept = ~np.isin(loan_id[0], held_out)
@@ -198,10 +251,10 @@ def _holds(
         Hold.patron_id, Hold.work_id, day_of(session, Hold.placed_at)
     ).where(
         may_learn_from(Hold.patron_id),
-        _within(Hold.patron_id, stretch),
+        within(Hold.patron_id, stretch),
         Hold.placed_at <= at,
     )
-    patron_id, work_id, day = read_integers(session, statement)
+    patron_id, work_id, day = read_of(session, statement, stretch)
     return patron_id, work_id, day, np.full(len(day), weight, np.float32)
 
 
@@ -217,10 +270,10 @@ def _verdicts(
         Feedback.patron_id, Feedback.work_id, day_of(session, Feedback.given_at), kind
     ).where(
         may_learn_from(Feedback.patron_id),
-        _within(Feedback.patron_id, stretch),
+        within(Feedback.patron_id, stretch),
         Feedback.given_at <= at,
     )
-    patron_id, work_id, day, said = read_integers(session, statement)
+    patron_id, work_id, day, said = read_of(session, statement, stretch)
     by_kind = np.array([weights[v.value] for v in kinds], np.float32)
     return patron_id, work_id, day, by_kind[said]
 
@@ -250,34 +303,6 @@ def _days(day: IntArray) -> IntArray | None:
     return np.where(dated, day, day[dated].min())
 
 
-def _groups(
-    session: Session, patrons: IntArray, stretch: Stretch | None
-) -> tuple[IntArray | None, IntArray | None]:
-    """Return each patron's codes of branch and category; None where all are alike.
-
-    A code is the place in the list of all of them, so that a block of patrons and the
-    whole library speak of the same groups.
-    """
-    branches = np.sort(read_integers(session, select(Branch.id))[0])
-    categories = _categories(session)
-    category_code = _place_in(categories, Patron.category, else_=NOT_KNOWN)
-    columns = Patron.id, Patron.branch_id, category_code
-    statement = select(*columns).where(_within(Patron.id, stretch))
-    patron_id, branch_id, category = read_integers(session, statement)
-    row, known = find_places(patrons, patron_id)
-    place = np.searchsorted(branches, branch_id)
-    return (
-        _filled(len(patrons), row[known], place[known]) if len(branches) > 1 else None,
-        _filled(len(patrons), row[known], category[known]) if categories else None,
-    )
-
-
-def _filled(n: int, row: IntArray, code: IntArray) -> IntArray:
-    codes = np.full(n, NOT_KNOWN, np.int64)
-    codes[row] = code
-    return codes
-
-
 def _place_in(
     words: Sequence[str], column: InstrumentedAttribute[Any], *, else_: int
 ) -> SQLColumnExpression[int]:
@@ -285,8 +310,3 @@ def _place_in(
         return literal(else_)
     places = {str(word): place for place, word in enumerate(words)}
     return case(places, value=type_coerce(column, String), else_=else_)
-
-
-def _categories(session: Session) -> list[str]:
-    named = select(Patron.category).where(Patron.category.is_not(None)).distinct()
-    return sorted(name for name in session.scalars(named) if name)

@@ -47,6 +47,7 @@ class Question:
         left_out: What a patron had before is no candidate for that patron.
         popularity: Shape (candidates,), by how many patrons each was borrowed before.
         n_patrons: Of the training.
+        history_lengths: Shape (rows,), how many works each patron of the training had.
     """
 
     truth: Truth
@@ -55,6 +56,7 @@ class Question:
     left_out: bool
     popularity: IntArray
     n_patrons: int
+    history_lengths: IntArray
 
 
 @dataclass(frozen=True)

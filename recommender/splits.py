@@ -62,8 +62,14 @@ def divide(loans: Loans, aside: BoolArray, *, day: int | None) -> Split:
         day=None if loans.day is None else loans.day[kept],
         weight=None if loans.weight is None else loans.weight[kept],
     )
-    row, column = loans.row[aside], loans.column[aside]
-    pair, known = row * loans.n_works + column, training.row * loans.n_works
+    return against(training, loans.row[aside], loans.column[aside], day=day)
+
+
+def against(
+    training: Loans, row: IntArray, column: IntArray, *, day: int | None
+) -> Split:
+    """Set pairs against training loans, without those that are in training too."""
+    pair, known = row * training.n_works + column, training.row * training.n_works
     new = ~np.isin(pair, known + training.column)
     return Split(training, row[new], column[new], day)
 
@@ -101,6 +107,7 @@ def question_of(
         left_out=left_out,
         popularity=np.bincount(borrowed.indices, minlength=loans.n_works)[candidates],
         n_patrons=int((np.diff(borrowed.indptr) > 0).sum()),
+        history_lengths=np.diff(borrowed.indptr).astype(np.int64),
     )
 
 

@@ -26,13 +26,9 @@ class RealLoans:
 
 
 def lines(path: Path) -> Iterator[dict[str, str]]:
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8", newline="")
-        if path.suffix == ".gz"
-        else path.open(encoding="utf-8", newline="")
-    )
-    with opened as file:
-        yield from csv.DictReader(file)
+    body = path.read_bytes()
+    text = (gzip.decompress(body) if path.suffix == ".gz" else body).decode()
+    yield from csv.DictReader(io.StringIO(text, newline=""))
 
 
 def read_real_loans(data: Path, name: str) -> RealLoans:

@@ -89,7 +89,7 @@ def test_a_missing_file_says_what_to_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [(), ("کتاب", "library"), ("a",)])
 def test_words_go_there_and_back(words: tuple[str, ...]) -> None:
-    assert unpack_words(pack_words({"v": words})["v"]) == words
+    assert unpack_words(pack_words(words)) == words
 
 
 def _save_many(path: Path, value: int) -> None:

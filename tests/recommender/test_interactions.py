@@ -9,7 +9,7 @@ from library.db import Sessions, reading
 from library.tables import Consent, Feedback, Hold, Loan, Patron, Setting
 from library.vocabulary import Channel, ConsentPurpose, Verdict
 from recommender.catalogue import read_work_ids
-from recommender.interactions import Signals, Stretch, read_signals
+from recommender.interactions import Signals, Stretch, read_codes, read_signals
 from tests.factories import NOON, ada, bo, cy, make_loan, make_patron, make_work
 
 NIGHT = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
@@ -19,7 +19,7 @@ LATER = NOON + timedelta(days=30)
 def signals(sessions: Sessions, **how: object) -> Signals:
     with reading(sessions) as session:
         works = read_work_ids(session)
-        return read_signals(session, works, **{"at": LATER, **how})  # type: ignore[arg-type]
+        return read_signals(session, works, read_codes(session), **{"at": LATER, **how})  # type: ignore[arg-type]
 
 
 def test_reads_nothing_of_an_empty_library(sessions: Sessions) -> None:

@@ -1,0 +1,141 @@
+"""The works up for matching, read for it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Row, Select, exists, or_, select
+from sqlalchemy.orm import Session
+
+from library.tables import (
+    Acquisition,
+    BibRecord,
+    Branch,
+    Creator,
+    Subject,
+    Work,
+    WorkCreator,
+    WorkSubject,
+)
+from library.text import squash, terms
+from recommender.candidates import Candidate, Candidates, Name
+from recommender.languages import language_key
+
+_AT_ONCE = 5_000
+
+
+def read_candidates(session: Session, work_ids: Collection[int]) -> Candidates:
+    """Read these works, but for those that every source has withdrawn."""
+    ids = sorted(work_ids)
+    blocks = (ids[at : at + _AT_ONCE] for at in range(0, len(ids), _AT_ONCE))
+    return Candidates([work for block in blocks for work in _read(session, block)])
+
+
+def pending(session: Session, at: datetime) -> Sequence[Row[int, int]]:
+    """Return id and work id of the acquisitions that no run has taken up."""
+    return session.execute(
+        select(Acquisition.id, Acquisition.work_id)
+        .where(Acquisition.matched_at.is_(None), Acquisition.eligible_at <= at)
+        .order_by(Acquisition.id)
+    ).all()
+
+
+def recent(
+    session: Session, *, since: datetime, until: datetime
+) -> Sequence[Row[int, int]]:
+    """Return id and work id of what became new in this time, matched or not."""
+    return session.execute(
+        select(Acquisition.id, Acquisition.work_id)
+        .where(Acquisition.eligible_at > since, Acquisition.eligible_at <= until)
+        .order_by(Acquisition.id)
+    ).all()
+
+
+def _read(session: Session, ids: Sequence[int]) -> Iterable[Candidate]:
+    works = session.scalars(select(Work).where(Work.id.in_(ids), _is_held()))
+    creators = _names(
+        session,
+        select(WorkCreator.work_id, Creator.squash, Creator.name)
+        .join(Creator, Creator.id == WorkCreator.creator_id)
+        .where(WorkCreator.work_id.in_(ids))
+        .order_by(WorkCreator.work_id, WorkCreator.position, Creator.id),
+    )
+    subjects = _names(
+        session,
+        select(WorkSubject.work_id, Subject.squash, Subject.label)
+        .join(Subject, Subject.id == WorkSubject.subject_id)
+        .where(WorkSubject.work_id.in_(ids))
+        .order_by(WorkSubject.work_id, Subject.id),
+    )
+    formats = _values(
+        session,
+        select(BibRecord.work_id, BibRecord.format).where(
+            BibRecord.work_id.in_(ids), BibRecord.format.is_not(None)
+        ),
+    )
+    branches = _values(
+        session,
+        select(Acquisition.work_id, Branch.code)
+        .join(Branch, Branch.id == Acquisition.branch_id)
+        .where(Acquisition.work_id.in_(ids)),
+    )
+    for work in sorted(works, key=lambda work: work.id):
+        yield _candidate(
+            work,
+            creators.get(work.id, ()),
+            subjects.get(work.id, ()),
+            frozenset(name.casefold() for name in formats.get(work.id, ())),
+            frozenset(branches.get(work.id, ())),
+        )
+
+
+def _is_held() -> ColumnElement[bool]:
+    """Is there a record not withdrawn, or none at all, as for a work put in by hand?"""
+    records = exists().where(BibRecord.work_id == Work.id)
+    return or_(~records, records.where(BibRecord.withdrawn_at.is_(None)))
+
+
+def _candidate(
+    work: Work,
+    creators: tuple[Name, ...],
+    subjects: tuple[Name, ...],
+    formats: frozenset[str],
+    branches: frozenset[str],
+) -> Candidate:
+    named = [label for _, label in (*creators, *subjects)]
+    words = terms(" ".join([work.title, work.series or "", *named]))
+    return Candidate(
+        work_id=work.id,
+        title=work.title,
+        creators=creators,
+        subjects=subjects,
+        series=(work.series_squash or squash(work.series), work.series)
+        if work.series
+        else None,
+        language=language_key(work.language),
+        formats=formats,
+        text=f" {' '.join(words)} ",
+        year=work.year_greg_to,
+        first_seen_at=work.created_at,
+        branches=branches,
+    )
+
+
+def _names(
+    session: Session, query: Select[int, str, str]
+) -> dict[int, tuple[Name, ...]]:
+    found: dict[int, list[Name]] = defaultdict(list)
+    for work_id, key, label in session.execute(query):
+        found[work_id].append((key, label))
+    return {work_id: tuple(names) for work_id, names in found.items()}
+
+
+def _values(
+    session: Session, query: Select[int, str] | Select[int, str | None]
+) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    for work_id, value in session.execute(query):
+        found[work_id].append(value or "")
+    return found

@@ -1,0 +1,63 @@
+"""From scores to the works worth telling: floor, rules, nos, variety. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recommender.arrays import FloatArray, IntArray
+from recommender.curation import Curated
+from recommender.diversity import Caps, Sides, diversify
+from recommender.metrics import NOBODY, BoolArray, best
+
+FURTHER = 4
+"""So many times the list's length are ranked, for the caps to choose from."""
+PINNED = 1000.0
+"""Added to a pinned work, so that it leads whatever the scores are."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What each patron gets.
+
+    Attributes:
+        places: By patron, places among the candidates, best first.
+        below_floor: Shape (patrons,): something was left to tell, but nothing worth it.
+    """
+
+    places: Sequence[Sequence[int]]
+    below_floor: BoolArray
+
+
+def worth_telling(
+    curated: Curated,
+    nos: BoolArray,
+    floors: FloatArray,
+    *,
+    sides: Sequence[Sides],
+    size: int,
+    caps: Caps,
+) -> Chosen:
+    """Choose up to `size` works for each patron.
+
+    Args:
+        curated: Scores after the rules, shape (patrons, candidates).
+        nos: What is out of the question whatever its score.
+        floors: Shape (patrons,), the least score worth telling; a pin is told anyway.
+        sides: Of the candidates, for the caps.
+        size: Longest list.
+        caps: Of variety.
+    """
+    left = np.where(nos, -np.inf, curated.scores)
+    high = (left >= floors[:, None]) | curated.pinned
+    ranked = np.where(high, left + np.float32(PINNED) * curated.pinned, -np.inf)
+    top = best(ranked, min(size * FURTHER, len(sides)))
+    places = [diversify(_there(row), sides, size, caps) for row in top]
+    told = np.array([bool(row) for row in places], bool)
+    return Chosen(places, np.isfinite(left).any(axis=1) & ~told)
+
+
+def _there(places: IntArray) -> list[int]:
+    return [int(place) for place in places if place != NOBODY]

@@ -1,0 +1,366 @@
+"""Which of some works suit which patrons: one run's model, wishes and rules, together.
+
+Matching and shelves both score here, so that what a page shows is what an alert tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from library.settings import Settings
+from library.tables import Branch
+from recommender import curation
+from recommender.acquisitions import read_candidates
+from recommender.arrays import FloatArray, History, IntArray, build_history
+from recommender.audience import Audience, read_audience, read_nos
+from recommender.candidates import Candidate, Candidates
+from recommender.diversity import Sides
+from recommender.interactions import Codes, Signals, Stretch, find_places, read_signals
+from recommender.metrics import BoolArray
+from recommender.ranking import Chosen
+from recommender.reasons import Cited, Evidence, as_json, build_reasons
+from recommender.rules import rules_for
+from recommender.scoring import Explanation, explain, score_block, standardise
+from recommender.stated import Hits, find_hits
+from recommender.versions import Served, load_current
+
+YARDSTICK = 300
+"""Works that each patron's scores are measured against: where fewer are up for
+matching, the newest others stand in, or a score would depend on the day's company."""
+CITED = 5
+"""Loans that are looked up for the reasons of one match."""
+NOBODYS: IntArray = np.empty(0, np.int64)
+NO_CODES = Codes(NOBODYS, ())
+COMMON_SHARE = 0.8
+"""Quantile of loans above which a work is among the most borrowed."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is the same for all patrons.
+
+    Attributes:
+        at: The moment of the run.
+        candidates: The works in question.
+        served: The model in use; None while there is none.
+        columns: Shape (candidates,), their columns in the model.
+        beside: Columns of other works that scores are measured against.
+        rules: In force.
+        floors: Branch id to the least score worth telling.
+        sides: Of the candidates, for variety.
+    """
+
+    at: datetime
+    candidates: Candidates
+    served: Served | None
+    columns: IntArray
+    beside: IntArray
+    rules: Sequence[curation.Rule]
+    floors: Mapping[int, float]
+    sides: Sequence[Sides]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some patrons with all that is read of them.
+
+    Attributes:
+        audience: A row each.
+        history: Of those who agreed to learning; in the order of `rows`.
+        rows: Shape (learning patrons,), their rows in the audience.
+        hits: Where their interests fit.
+        nos: Shape (patrons, candidates), what is out of the question.
+    """
+
+    audience: Audience
+    history: History | None
+    rows: IntArray
+    hits: Hits
+    nos: BoolArray
+
+
+@dataclass(frozen=True)
+class Found:
+    """A work that suits a patron, and why."""
+
+    patron_id: int
+    work_id: int
+    score: float
+    rank: int
+    reasons: list[dict[str, Any]]
+    interest_id: int | None
+    rule_id: int | None
+    learnt: bool
+    """It rests on what the patron borrowed."""
+
+
+def read_run(
+    session: Session, settings: Settings, work_ids: Collection[int], *, at: datetime
+) -> Run:
+    """Read all that does not depend on the patron."""
+    served = load_current(session, settings)
+    candidates = read_candidates(session, work_ids)
+    return Run(
+        at=at,
+        candidates=candidates,
+        served=served,
+        columns=_columns(served, candidates.ids),
+        beside=_beside(served, candidates.ids),
+        rules=rules_for(session, candidates, at=at),
+        floors=_floors(session, settings),
+        sides=_sides(served, candidates),
+    )
+
+
+def renew(session: Session, settings: Settings, run: Run, *, at: datetime) -> Run:
+    """Return the run with the rules and floors of this moment."""
+    return replace(
+        run,
+        at=at,
+        rules=rules_for(session, run.candidates, at=at),
+        floors=_floors(session, settings),
+    )
+
+
+def read_block(
+    session: Session, run: Run, stretch: Stretch, *, for_alerts: bool
+) -> Block:
+    """Read the patrons of a stretch; loans only of those who agreed to it."""
+    audience = read_audience(session, stretch, at=run.at, for_alerts=for_alerts)
+    hits = find_hits(run.candidates, audience.interests, audience.rows)
+    works = run.candidates.ids if run.served is None else run.served.works
+    codes = NO_CODES if run.served is None else run.served.codes
+    signals = read_signals(session, works, codes, at=run.at, stretch=stretch)
+    nos = read_nos(session, audience, stretch, run.candidates, signals, works)
+    nos |= _elsewhere(run.candidates, audience, hits)
+    if run.served is None:
+        return Block(audience, None, NOBODYS, hits, nos)
+    rows, there = find_places(audience.patrons, signals.patrons)
+    history = history_of(signals, at=run.at, dated=run.served.dated)
+    return Block(audience, history.take(np.flatnonzero(there)), rows[there], hits, nos)
+
+
+def history_of(signals: Signals, *, at: datetime, dated: bool) -> History:
+    """Return the patrons' histories as the model reads them at a moment."""
+    dated = dated and signals.loans.day is not None
+    today = at.date().toordinal() if dated else None
+    return build_history(signals.loans, today=today, dated=dated)
+
+
+def score(run: Run, block: Block) -> curation.Curated:
+    """Score the candidates for each patron of the block.
+
+    Shape (patrons, candidates), in standard deviations; -inf where nothing speaks for
+    a work, as for every work that no interest fits of a patron who keeps no history.
+    """
+    n_rows, n = len(block.audience), len(run.candidates)
+    scores = block.hits.scores(n_rows, n)
+    spoken_for = scores > 0
+    if run.served is not None and block.history is not None and len(block.rows):
+        scores[block.rows] += _measured(run.served, block.history, run)
+        spoken_for[block.rows] = True
+    scores[~spoken_for] = -np.inf
+    curated = curation.curate(
+        scores,
+        run.rules,
+        branches=block.audience.branches,
+        categories=block.audience.categories,
+    )
+    return _obeying(curated, block.audience, run.candidates)
+
+
+def tell(
+    session: Session, run: Run, block: Block, chosen: Chosen, curated: curation.Curated
+) -> list[Found]:
+    """Say why, for every work chosen; reads the titles of the loans it names."""
+    cells = [
+        (row, place, rank)
+        for row, places in enumerate(chosen.places)
+        for rank, place in enumerate(places, start=1)
+    ]
+    explained = _explanations(run, block, cells)
+    named = _named(session, run.served, explained.values())
+    return [
+        _found(run, block, cell, explained.get(cell[:2]), named, curated)
+        for cell in cells
+    ]
+
+
+def _measured(served: Served, history: History, run: Run) -> FloatArray:
+    """Return the blend's scores, 0 the mean and 1 the spread over works at large."""
+    columns = np.concatenate([run.columns, run.beside])
+    scores = score_block(served.model, history, columns)
+    return standardise(scores)[:, : len(run.columns)]
+
+
+def _obeying(
+    curated: curation.Curated, audience: Audience, candidates: Candidates
+) -> curation.Curated:
+    """Take back pins in languages the patron does not want."""
+    rows = audience.rows
+    for patron_id, languages in audience.languages.items():
+        if patron_id in rows:
+            strange = [work.language not in languages for work in candidates.works]
+            curated.pinned[rows[patron_id], np.array(strange, bool)] = False
+    curated.scores[~np.isfinite(curated.scores) & curated.pinned] = 0
+    return curated
+
+
+def _elsewhere(candidates: Candidates, audience: Audience, hits: Hits) -> BoolArray:
+    """Tell which works are new in other branches only, shape (patrons, candidates).
+
+    An interest whose profile names a branch brings that branch's works.
+    """
+    home = {
+        code: np.array(
+            [
+                bool(work.branches) and code not in work.branches
+                for work in candidates.works
+            ],
+            bool,
+        )
+        for code in set(audience.branch_codes)
+    }
+    away = np.array([home[code] for code in audience.branch_codes], bool)
+    away = away.reshape(len(audience), len(candidates))
+    fetched = np.array([bool(i.branches) for i in audience.interests], bool)
+    if len(hits.interest):
+        brings = fetched[hits.interest]
+        away[hits.row[brings], hits.place[brings]] = False
+    return away
+
+
+def _columns(served: Served | None, ids: IntArray) -> IntArray:
+    if served is None:
+        return np.zeros(len(ids), np.int64)
+    return find_places(served.works, ids)[0]
+
+
+def _beside(served: Served | None, ids: IntArray) -> IntArray:
+    if served is None or len(ids) >= YARDSTICK:
+        return np.empty(0, np.int64)
+    others = np.flatnonzero(~np.isin(served.works, ids))
+    return others[len(others) - min(len(others), YARDSTICK - len(ids)) :]
+
+
+def _floors(session: Session, settings: Settings) -> dict[int, float]:
+    return {
+        branch_id: settings.floor if floor is None else floor
+        for branch_id, floor in session.execute(select(Branch.id, Branch.floor))
+    }
+
+
+def _sides(served: Served | None, candidates: Candidates) -> list[Sides]:
+    common = np.zeros(len(candidates), bool)
+    if served is not None and len(served.borrowed):
+        lent = served.borrowed[served.borrowed > 0]
+        least = np.quantile(lent, COMMON_SHARE) if len(lent) else np.inf
+        place, there = find_places(served.works[: len(served.borrowed)], candidates.ids)
+        common = there & (served.borrowed[place] > least)
+    return [
+        Sides(
+            creators=tuple(key for key, _ in work.creators),
+            subjects=tuple(key for key, _ in work.subjects),
+            series=work.series[0] if work.series else None,
+            common=bool(is_common),
+        )
+        for work, is_common in zip(candidates.works, common, strict=True)
+    ]
+
+
+Cell = tuple[int, int]
+"""A row of the audience and a place among the candidates."""
+
+
+def _explanations(
+    run: Run, block: Block, cells: Sequence[tuple[int, int, int]]
+) -> dict[Cell, Explanation]:
+    if run.served is None or block.history is None:
+        return {}
+    line = {int(row): index for index, row in enumerate(block.rows)}
+    return {
+        (row, place): explain(
+            run.served.model,
+            block.history.take(np.array([line[row]])),
+            int(run.columns[place]),
+        )
+        for row, place, _ in cells
+        if row in line
+    }
+
+
+def _most(explanation: Explanation) -> list[tuple[int, float]]:
+    return sorted(explanation.works.items(), key=lambda pair: (-pair[1], pair[0]))[
+        :CITED
+    ]
+
+
+def _named(
+    session: Session, served: Served | None, explained: Collection[Explanation]
+) -> dict[int, Candidate]:
+    if served is None:
+        return {}
+    columns = {column for one in explained for column, _ in _most(one)}
+    ids = served.works[np.array(sorted(columns), np.int64)].tolist()
+    return {work.work_id: work for work in read_candidates(session, ids).works}
+
+
+def _found(
+    run: Run,
+    block: Block,
+    cell: tuple[int, int, int],
+    explanation: Explanation | None,
+    named: Mapping[int, Candidate],
+    curated: curation.Curated,
+) -> Found:
+    row, place, rank = cell
+    work = run.candidates.works[place]
+    interests = _interests_of(block, row, place)
+    rule_id = int(curated.raised_by[row, place])
+    rule = next((rule for rule in run.rules if rule.rule_id == rule_id), None)
+    evidence = Evidence(
+        parts=explanation.parts if explanation else {},
+        loans=_cited(run, explanation, named),
+        interests=interests,
+        rule=(rule.rule_id, rule.label) if rule else None,
+        raised=rule.factor if rule else 0.0,
+    )
+    return Found(
+        patron_id=int(block.audience.patrons[row]),
+        work_id=work.work_id,
+        score=round(float(curated.scores[row, place]), 6),
+        rank=rank,
+        reasons=as_json(build_reasons(work, evidence)),
+        interest_id=interests[0][0] if interests else None,
+        rule_id=rule.rule_id if rule else None,
+        learnt=explanation is not None,
+    )
+
+
+def _interests_of(block: Block, row: int, place: int) -> list[tuple[int, str, float]]:
+    hits = block.hits
+    mine = np.flatnonzero((hits.row == row) & (hits.place == place))
+    found = []
+    for index in mine:
+        interest = block.audience.interests[hits.interest[index]]
+        found.append((interest.interest_id, interest.label, float(hits.value[index])))
+    return sorted(found, key=lambda hit: (-hit[2], hit[0]))
+
+
+def _cited(
+    run: Run, explanation: Explanation | None, named: Mapping[int, Candidate]
+) -> list[Cited]:
+    if explanation is None or run.served is None:
+        return []
+    return [
+        Cited(work.work_id, work.title, work.creators, value)
+        for column, value in _most(explanation)
+        if (work := named.get(int(run.served.works[column]))) is not None
+    ]

@@ -1,0 +1,402 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from library.db import Sessions, reading
+from library.settings import Settings
+from library.tables import (
+    Acquisition,
+    Feedback,
+    Hold,
+    InterestProfile,
+    Match,
+    ModelVersion,
+    Patron,
+    Rule,
+    Suppression,
+    Work,
+)
+from library.vocabulary import (
+    Channel,
+    ConsentPurpose,
+    InterestKind,
+    ReasonKind,
+    RuleAction,
+    RuleTarget,
+    SuppressionKind,
+    Verdict,
+)
+from profiles.consent import withdraw
+from recommender import matching
+from recommender.matching import MatchReport, match
+from recommender.training import train
+from tests.factories import (
+    NOON,
+    ada,
+    bo,
+    make_acquisition,
+    make_branch,
+    make_interest,
+    make_loan,
+    make_patron,
+    make_work,
+)
+from tests.recommender.library_of_two_tastes import (
+    COOKS,
+    STARS,
+    borrow,
+    make_two_tastes,
+)
+
+
+@pytest.fixture
+def trained(sessions: Sessions, settings: Settings) -> Settings:
+    with sessions.begin() as session:
+        make_two_tastes(session)
+    train(sessions, settings, at=NOON)
+    return settings
+
+
+def new_work(sessions: Sessions, title: str, subject: str) -> int:
+    with sessions.begin() as session:
+        work = make_work(session, title, subjects=[subject])
+        make_acquisition(session, work)
+        return work.id
+
+
+def matched(sessions: Sessions, work_id: int) -> dict[str, Match]:
+    with reading(sessions) as session:
+        query = (
+            select(Patron.external_id, Match)
+            .join(Match)
+            .where(Match.work_id == work_id)
+        )
+        return dict(session.execute(query).all())
+
+
+def run(sessions: Sessions, settings: Settings, **how: object) -> MatchReport:
+    return match(sessions, settings, **{"at": NOON, **how})  # type: ignore[arg-type]
+
+
+def test_an_empty_library_is_no_trouble(sessions: Sessions, settings: Settings) -> None:
+    assert run(sessions, settings) == MatchReport(0, 0, 0, 0, [])
+
+
+def test_a_new_work_goes_to_those_whose_loans_it_is_like(
+    sessions: Sessions, trained: Settings
+) -> None:
+    stars = new_work(sessions, "Evenings under the stars", STARS)
+    cooks = new_work(sessions, "Evenings at the stove", COOKS)
+
+    run(sessions, replace(trained, floor=0.3))
+
+    assert {name[0] for name in matched(sessions, stars)} == {"s"}
+    assert {name[0] for name in matched(sessions, cooks)} == {"c"}
+    assert len(matched(sessions, stars)) > 10
+
+
+def test_every_match_says_why(sessions: Sessions, trained: Settings) -> None:
+    work = new_work(sessions, "Evenings under the stars", STARS)
+
+    run(sessions, trained)
+
+    found = matched(sessions, work)
+    assert found
+    for name, one in found.items():
+        assert 1 <= len(one.reasons) <= 3
+        if name[0] == "s":
+            assert one.reasons[0]["kind"] in (ReasonKind.LOAN, ReasonKind.CREATOR)
+            assert STARS in one.reasons[0]["label"]
+        assert sum(reason["share"] for reason in one.reasons) <= 1.001
+
+
+def test_the_same_seed_and_data_give_the_same_matches(
+    sessions: Sessions, trained: Settings
+) -> None:
+    new_work(sessions, "Evenings under the stars", STARS)
+
+    first = run(sessions, trained, dry_run=True)
+    second = run(sessions, trained, dry_run=True)
+
+    assert first.matches
+    assert first == second
+    with reading(sessions) as session:
+        assert session.scalar(select(Match.id)) is None
+
+
+def test_leaves_out_what_was_borrowed_held_judged_or_suppressed(
+    sessions: Sessions, trained: Settings
+) -> None:
+    titles = ("Lent", "Held", "Judged", "Hidden creator", "Left")
+    with sessions.begin() as session:
+        patron = ada(session)
+        borrow(session, patron, session.scalars(select(Work).limit(8)).all())
+        works = [
+            make_work(session, title, subjects=[STARS], creator=f"Writer of {title}")
+            for title in titles
+        ]
+        for work in works:
+            make_acquisition(session, work)
+        lent, held, judged, *_ = works
+        make_loan(session, patron, lent).ignored = True
+        where = {"patron_id": patron.id, "work_id": held.id}
+        session.add(Hold(system="t", ref="1", placed_at=NOON, **where))
+        session.add(
+            Feedback(
+                patron_id=patron.id,
+                work_id=judged.id,
+                verdict=Verdict.NOT_FOR_ME,
+                given_at=NOON,
+                via=Channel.PAGE,
+            )
+        )
+        session.add(
+            Suppression(
+                patron_id=patron.id,
+                kind=SuppressionKind.CREATOR,
+                target="writerofhiddencreator",
+                label="Writer of Hidden creator",
+                created_at=NOON,
+            )
+        )
+
+    run(sessions, replace(trained, floor=-9))
+
+    assert [w.title for w in works if "ada" in matched(sessions, w.id)] == ["Left"]
+
+
+def test_without_consent_only_interests_speak_and_loans_are_not_read(
+    sessions: Sessions, trained: Settings
+) -> None:
+    with sessions.begin() as session:
+        patron = make_patron(
+            session, "Di", consents=[ConsentPurpose.HISTORY, ConsentPurpose.ALERTS]
+        )
+        borrow(session, patron, session.scalars(select(Work).limit(8)).all())
+        interest = make_interest(session, patron, COOKS)
+    stars = new_work(sessions, "Evenings under the stars", STARS)
+    cooks = new_work(sessions, "Evenings at the stove", COOKS)
+
+    run(sessions, trained)
+
+    assert "di" not in matched(sessions, stars)
+    found = matched(sessions, cooks)["di"]
+    assert found.interest_id == interest.id
+    assert found.reasons == [
+        {"kind": "interest", "ref": interest.id, "label": COOKS, "share": 1.0}
+    ]
+
+
+def test_works_without_any_model(sessions: Sessions, settings: Settings) -> None:
+    with sessions.begin() as session:
+        make_interest(session, bo(session), STARS)
+        ada(session)
+    work = new_work(sessions, "Evenings under the stars", STARS)
+
+    report = run(sessions, settings)
+
+    assert report.matched == 1
+    assert list(matched(sessions, work)) == ["bo"]
+    with reading(sessions) as session:
+        version = session.scalars(select(ModelVersion)).one()
+        assert (version.state, version.file) == ("current", None)
+
+
+def test_a_newcomer_needs_no_training(sessions: Sessions, trained: Settings) -> None:
+    with sessions.begin() as session:
+        works: Sequence[Work] = session.scalars(select(Work).order_by(Work.id)).all()
+        patron = make_patron(session, "Neu", consents=tuple(ConsentPurpose))
+        borrow(session, patron, works[:3])
+    stars = new_work(sessions, "Evenings under the stars", STARS)
+
+    run(sessions, replace(trained, floor=0.3))
+
+    assert "neu" in matched(sessions, stars)
+    with reading(sessions) as session:
+        assert len(session.scalars(select(ModelVersion)).all()) == 1
+
+
+def test_one_stored_during_the_run_is_in_the_next(
+    sessions: Sessions, trained: Settings
+) -> None:
+    first = new_work(sessions, "Evenings under the stars", STARS)
+    late: list[int] = []
+
+    def meanwhile(done: int, total: int | None) -> None:
+        if not late:
+            late.append(new_work(sessions, "Stars again", STARS))
+
+    run(sessions, trained, progress=meanwhile)
+
+    assert matched(sessions, first)
+    assert not matched(sessions, late[0])
+    run(sessions, trained)
+    assert matched(sessions, late[0])
+    with reading(sessions) as session:
+        pending = select(Acquisition).where(Acquisition.matched_at.is_(None))
+        assert session.scalars(pending).all() == []
+
+
+def test_twice_changes_nothing(sessions: Sessions, trained: Settings) -> None:
+    work = new_work(sessions, "Evenings under the stars", STARS)
+    run(sessions, trained)
+    before = {name: one.id for name, one in matched(sessions, work).items()}
+    with sessions.begin() as session:
+        session.scalars(select(Acquisition)).one().matched_at = None
+
+    run(sessions, trained)
+
+    assert {name: one.id for name, one in matched(sessions, work).items()} == before
+
+
+def test_below_the_floor_nothing_is_told(sessions: Sessions, trained: Settings) -> None:
+    work = new_work(sessions, "Evenings under the stars", STARS)
+
+    report = run(sessions, replace(trained, floor=50.0))
+
+    assert report.matched == 0
+    assert report.below_floor == report.patrons
+    assert not matched(sessions, work)
+
+
+def test_a_branch_sets_its_own_floor(sessions: Sessions, trained: Settings) -> None:
+    work = new_work(sessions, "Evenings under the stars", STARS)
+    with sessions.begin() as session:
+        make_branch(session).floor = 50.0
+
+    run(sessions, trained)
+
+    assert not matched(sessions, work)
+
+
+def test_a_work_new_elsewhere_is_not_told_here(
+    sessions: Sessions, trained: Settings
+) -> None:
+    with sessions.begin() as session:
+        work = make_work(session, "Evenings under the stars", subjects=[STARS])
+        make_acquisition(session, work, branch="east")
+        away = make_patron(session, "Ed", branch="east")
+        make_interest(session, away, STARS)
+        fetching = make_patron(session, "Fay")
+        interest = make_interest(session, fetching, STARS)
+        session.flush()
+        profile = session.get_one(InterestProfile, interest.interest_profile_id)
+        profile.branches = ["east"]
+
+    run(sessions, trained)
+
+    assert set(matched(sessions, work.id)) == {"ed", "fay"}
+
+
+@pytest.mark.parametrize("action", list(RuleAction))
+def test_rules_raise_lower_and_exclude(
+    sessions: Sessions, trained: Settings, action: RuleAction
+) -> None:
+    work = new_work(sessions, "Evenings under the stars", STARS)
+    with sessions.begin() as session:
+        rule = Rule(
+            action=action,
+            target_kind=RuleTarget.WORK,
+            target=str(work),
+            label="Evenings under the stars",
+            factor=60.0,
+            starts_at=NOON - timedelta(days=1),
+            ends_at=NOON + timedelta(days=1),
+            reason="astronomy week",
+            created_at=NOON,
+        )
+        session.add(rule)
+
+    run(sessions, replace(trained, floor=40.0))
+
+    found = matched(sessions, work)
+    if action in (RuleAction.PIN, RuleAction.BOOST):
+        assert len(found) == 30
+        assert {one.rule_id for one in found.values()} == {rule.id}
+        assert {one.reasons[0]["kind"] for one in found.values()} == {"rule"}
+    else:
+        assert not found
+
+
+def test_a_lapsed_rule_does_nothing(sessions: Sessions, trained: Settings) -> None:
+    work = new_work(sessions, "Evenings under the stars", STARS)
+    with sessions.begin() as session:
+        session.add(
+            Rule(
+                action=RuleAction.PIN,
+                target_kind=RuleTarget.WORK,
+                target=str(work),
+                label="x",
+                starts_at=NOON - timedelta(days=2),
+                ends_at=NOON,
+                reason="past",
+                created_at=NOON,
+            )
+        )
+
+    run(sessions, replace(trained, floor=40.0))
+
+    assert not matched(sessions, work)
+
+
+def test_a_followed_creator_is_told_and_an_old_work_is_not(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        patron = bo(session)
+        interest = make_interest(
+            session, patron, "Ada Writer", kind=InterestKind.CREATOR
+        )
+        interest.follow = True
+        interest.created_at = NOON - timedelta(days=1)
+        old = make_work(
+            session, "Old", creator="Ada Writer", at=NOON - timedelta(days=9)
+        )
+        new = make_work(session, "New", creator="Ada Writer")
+        reprint = make_work(session, "Reprint", creator="Ada Writer")
+        reprint.year_greg_to = 2019
+        for work in (old, new, reprint):
+            make_acquisition(session, work)
+
+    run(sessions, settings)
+
+    with reading(sessions) as session:
+        assert list(session.scalars(select(Match.work_id))) == [new.id]
+
+
+def test_a_consent_taken_back_during_the_run_is_kept(
+    sessions: Sessions, trained: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = new_work(sessions, "Evenings under the stars", STARS)
+    with sessions.begin() as session:
+        patron = session.scalars(select(Patron).where(Patron.external_id == "s1")).one()
+    found = matching._find
+
+    def and_then(*how: object) -> object:
+        result = found(*how)  # type: ignore[arg-type]
+        with sessions.begin() as session:
+            withdraw(session, patron.id, ConsentPurpose.MODEL, at=NOON)
+        return result
+
+    monkeypatch.setattr(matching, "_find", and_then)
+    run(sessions, trained)
+
+    assert "s1" not in matched(sessions, work)
+    assert "s2" in matched(sessions, work)
+
+
+def test_one_patron_alone_is_matched_with_the_last_month(
+    sessions: Sessions, trained: Settings
+) -> None:
+    new_work(sessions, "Evenings under the stars", STARS)
+    run(sessions, trained)
+    with sessions.begin() as session:
+        patron = ada(session)
+        make_interest(session, patron, STARS)
+
+    report = run(sessions, trained, patron_id=patron.id, dry_run=True)
+
+    assert {one.patron_id for one in report.matches} == {patron.id}
