@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,11 @@ class Rounds:
     sessions: Sessions
     settings: Settings
     couriers: int
-    kills: int
+    kills: int = 0
+    each: int = 1
+    """A kill comes each time the server took about so many more messages."""
+    seen: Callable[[], int] = int
+    """How many messages the server took."""
     seed: int = 1
     apart: timedelta = timedelta()
     """How far the couriers' clocks are from each other."""
@@ -57,8 +61,8 @@ class Rounds:
         running = [self.start(at, number) for number in range(self.couriers)]
         kill_at = self._next_kill()
         while any(one.poll() is None for one in running):
-            if time.monotonic() < kill_at or self.killed >= self.kills:
-                time.sleep(0.02)
+            if self.seen() < kill_at or self.killed >= self.kills:
+                time.sleep(0.005)
                 continue
             place = self._random.randrange(len(running))
             if running[place].poll() is None:
@@ -71,7 +75,7 @@ class Rounds:
             assert one.wait() == 0
 
     def _next_kill(self) -> float:
-        return time.monotonic() + self._random.uniform(0.9, 1.6)
+        return self.seen() + self.each * self._random.uniform(0.7, 1.3)
 
     def start(self, at: datetime, number: int) -> subprocess.Popen[bytes]:
         """Start one courier."""

@@ -125,9 +125,7 @@ def test_quiet_hours_end_after_the_second_pass_of_a_clock_set_back() -> None:
     end=st.integers(0, 1439),
     now=st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1)),
 )
-def test_quiet_hours_always_end(
-    zone: str, start: int, end: int, now: datetime
-) -> None:
+def test_quiet_hours_always_end(zone: str, start: int, end: int, now: datetime) -> None:
     moment = now.replace(tzinfo=UTC)
     until = quiet_until(start, end, zone, moment)
 
