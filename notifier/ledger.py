@@ -78,7 +78,7 @@ def ledger(
 def masked(address: str | None) -> str:
     """Return an address as its owner knows it again and nobody else learns it."""
     local, _, domain = (address or "").rpartition("@")
-    return f"{local[:1]}…@{domain}" if domain else ""
+    return f"{local[:1]}…@{domain}" if local else ""
 
 
 def resend(session: Session, delivery_id: int, at: datetime) -> Delivery:
