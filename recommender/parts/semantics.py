@@ -1,0 +1,69 @@
+"""LSI: content in few dimensions, so that words meet that never stand together.
+
+Deerwester, Dumais, Furnas, Landauer, Harshman: Indexing by Latent Semantic Analysis
+(1990), by the randomised decomposition of Halko, Martinsson, Tropp (2011).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from recommender.arrays import FloatArray, History, IntArray
+
+DIMENSION = 256
+OVERSAMPLE = 16
+POWER_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Semantics:
+    """Works in the space of the strongest directions.
+
+    Attributes:
+        works: Shape (works, dimension), rows of length 1 or 0.
+        directions: Shape (terms, dimension), to place works that come later.
+    """
+
+    works: FloatArray
+    directions: FloatArray
+
+
+def fit(vectors: csr_matrix, *, seed: int, dimension: int = DIMENSION) -> Semantics:
+    """Find the directions of works x terms; fewer where the library is small."""
+    width = min(dimension, *(size - 1 for size in vectors.shape))
+    if width < 1:
+        empty = np.zeros((vectors.shape[1], 0), np.float32)
+        return Semantics(np.zeros((vectors.shape[0], 0), np.float32), empty)
+    rng = np.random.default_rng(seed)
+    size = min(width + OVERSAMPLE, *vectors.shape)
+    probe = rng.standard_normal((vectors.shape[1], size)).astype(np.float32)
+    for _ in range(POWER_ROUNDS):
+        probe, _ = np.linalg.qr(vectors.T @ (vectors @ probe))
+    basis, _ = np.linalg.qr(vectors @ probe)
+    _, _, right = np.linalg.svd((vectors.T @ basis).T, full_matrices=False)
+    directions = np.ascontiguousarray(right[:width].T, np.float32)
+    return Semantics(place(vectors, directions), directions)
+
+
+def place(vectors: csr_matrix, directions: FloatArray) -> FloatArray:
+    """Return works' places, shape (works, dimension), of length 1 or 0."""
+    places = (vectors @ directions).astype(np.float32)
+    lengths = np.linalg.norm(places, axis=1, keepdims=True)
+    return np.asarray(places / np.where(lengths > 1e-6, lengths, 1), np.float32)
+
+
+def score(
+    semantics: Semantics,
+    history: History,
+    candidates: IntArray,
+    *,
+    half_life: float | None = None,
+) -> FloatArray:
+    """Return inner products of profiles and works; nan for a work without terms."""
+    chosen = semantics.works[candidates]
+    scores = (history.matrix(half_life) @ semantics.works) @ chosen.T
+    scores[:, ~chosen.any(axis=1)] = np.nan
+    return np.asarray(scores, np.float32)

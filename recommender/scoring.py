@@ -1,0 +1,231 @@
+"""Run the parts, make their scores comparable, rank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.arrays import FloatArray, History, IntArray, WorksText
+from recommender.blend import Softening, blend, soften
+from recommender.parts.extension import extend_parts, extend_texts
+from recommender.parts.roster import Part, Texts, score
+from recommender.parts.shares import contributions
+
+FLAT = 1e-6
+FEW = 10
+"""Works borrowed up to which a patron's history counts as short."""
+
+REFERENCE = 100
+"""Fewer candidates are standardised together with as many other works."""
+
+
+def standardise(scores: FloatArray) -> FloatArray:
+    """Centre and scale each patron's scores over the works the part knows.
+
+    Shape (patrons, works) in and out; nan stays nan. Where a part says the same of
+    every work, or knows none, nothing is left of it: zeros.
+    """
+    known = np.isfinite(scores)
+    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
+    filled = np.where(known, scores, 0)
+    mean = filled.sum(axis=1, keepdims=True, dtype=np.float64) / count
+    centred = np.where(known, scores - mean, 0)
+    spread = np.sqrt((centred**2).sum(axis=1, keepdims=True, dtype=np.float64) / count)
+    largest = np.abs(filled).max(axis=1, keepdims=True, initial=0)
+    flat = spread <= FLAT * np.maximum(largest, 1e-20)
+    scaled = np.where(flat, 0, centred / np.where(flat, 1, spread))
+    return np.where(known, scaled, np.nan).astype(np.float32)
+
+
+def top_k(scores: FloatArray, k: int, *, exclude: IntArray) -> IntArray:
+    """Return up to `k` work columns, best first, without the excluded ones.
+
+    Ties go to the lower column; fewer than `k` come back when fewer are left.
+    """
+    usable = np.where(np.isnan(scores), -np.inf, scores)
+    usable[exclude] = -np.inf
+    if k < len(usable) // 4:
+        least = np.partition(usable, len(usable) - k)[len(usable) - k] if k else np.inf
+        places = np.flatnonzero(usable >= least)
+    else:
+        places = np.arange(len(usable))
+    order = places[np.argsort(-usable[places], kind="stable")]
+    return order[np.isfinite(usable[order])][:k]
+
+
+class Stratum(StrEnum):
+    """Which weights hold: for works with loans or without, patrons with few or many."""
+
+    WARM_FEW = "warm-few"
+    WARM_MANY = "warm-many"
+    COLD_FEW = "cold-few"
+    COLD_MANY = "cold-many"
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """How well one part did alone, on the loans held back for tuning."""
+
+    stratum: Stratum
+    part: str
+    ndcg: float
+    patrons: int
+
+
+@dataclass(frozen=True)
+class Model:
+    """All that matching and shelves need; nothing of any patron.
+
+    Attributes:
+        parts: Those that weigh something in some stratum, and the two baselines.
+        texts: The works' words, to place works that come later.
+        lent: Shape (works,), which works had loans and so are warm.
+        weights: By stratum and part; not negative.
+        softening: By stratum.
+        table: The parts beside the blend (part "blend"), as tuning measured them.
+        seed: What the random steps started from.
+    """
+
+    parts: tuple[Part, ...]
+    texts: Texts
+    lent: npt.NDArray[np.bool_]
+    weights: Mapping[Stratum, Mapping[str, float]]
+    softening: Mapping[Stratum, Softening]
+    table: tuple[TableRow, ...]
+    seed: int
+
+    @property
+    def n_works(self) -> int:
+        """Number of columns."""
+        return len(self.lent)
+
+
+def stratum_of(*, warm: bool, few: bool) -> Stratum:
+    """Name the stratum."""
+    if warm:
+        return Stratum.WARM_FEW if few else Stratum.WARM_MANY
+    return Stratum.COLD_FEW if few else Stratum.COLD_MANY
+
+
+def part_scores(
+    model: Model, history: History, candidates: IntArray
+) -> Mapping[str, FloatArray]:
+    """Return each part's own scores, (patrons, candidates), nan where unknown."""
+    return {part.name: score(part, history, candidates) for part in model.parts}
+
+
+def score_block(model: Model, history: History, candidates: IntArray) -> FloatArray:
+    """Score candidates for some patrons, shape (patrons, candidates), never nan.
+
+    In standard deviations over the candidates, or over the candidates and the
+    `REFERENCE` works when they are few: a day with two acquisitions must not make one
+    of them outstanding. Works with and without loans have weights of their own.
+    """
+    total = np.zeros((len(history), len(candidates)), np.float32)
+    few = history.lengths <= FEW
+    for warm in (True, False):
+        places = np.flatnonzero(model.lent[candidates] == warm)
+        if not len(places):
+            continue
+        columns = _with_reference(model, candidates[places])
+        for rows, stratum in (
+            (np.flatnonzero(few), stratum_of(warm=warm, few=True)),
+            (np.flatnonzero(~few), stratum_of(warm=warm, few=False)),
+        ):
+            if len(rows):
+                mixed = _mix(model, stratum, history.take(rows), columns)
+                total[np.ix_(rows, places)] = mixed[:, : len(places)]
+    return total
+
+
+def _with_reference(model: Model, columns: IntArray) -> IntArray:
+    if len(columns) >= REFERENCE:
+        return columns
+    others = np.setdiff1d(np.flatnonzero(model.lent), columns)
+    step = max(1, len(others) // REFERENCE)
+    return np.concatenate([columns, others[::step][:REFERENCE]])
+
+
+def _mix(
+    model: Model, stratum: Stratum, history: History, columns: IntArray
+) -> FloatArray:
+    weights, softening = model.weights[stratum], model.softening[stratum]
+    total = np.zeros((len(history), len(columns)), np.float32)
+    for part in model.parts:
+        if weight := weights.get(part.name, 0.0):
+            scores = standardise(score(part, history, columns))
+            drawn = soften(scores, softening)
+            total += blend({part.name: drawn}, {part.name: weight})
+    return np.nan_to_num(standardise(total))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a work scores as it does, for one patron.
+
+    Attributes:
+        parts: By part, its share of the score in standard deviations; only those that
+            speak for the work.
+        works: By column of the patron's own works, their share of the same; they add
+            up to what the parts that read the history gave.
+    """
+
+    parts: Mapping[str, float]
+    works: Mapping[int, float]
+
+
+def explain(model: Model, history: History, candidate: int) -> Explanation:
+    """Split the score of one work for one patron by parts and by borrowed works."""
+    few = bool(history.lengths[0] <= FEW)
+    stratum = stratum_of(warm=bool(model.lent[candidate]), few=few)
+    columns = _with_reference(model, np.array([candidate]))
+    parts: dict[str, float] = {}
+    works = np.zeros(len(history.column))
+    for part in model.parts:
+        weight = model.weights[stratum].get(part.name, 0.0)
+        if not weight:
+            continue
+        scores = standardise(score(part, history, columns))
+        drawn = soften(scores[:, :1], model.softening[stratum])
+        share = weight * float(np.nan_to_num(drawn)[0, 0])
+        if share > 0:
+            parts[part.name] = share
+            works += share * _proportions(contributions(part, history, candidate))
+    return Explanation(parts, _shares(history, works))
+
+
+def _proportions(split: FloatArray) -> FloatArray:
+    speaking = np.maximum(split, 0)
+    total = float(speaking.sum())
+    return np.asarray(speaking / (total if total > 0 else 1), np.float32)
+
+
+def _shares(history: History, works: npt.NDArray[np.float64]) -> dict[int, float]:
+    return {
+        int(column): float(share)
+        for column, share in zip(history.column, works, strict=True)
+        if share > 0
+    }
+
+
+def extend(model: Model, works: WorksText) -> Model:
+    """Append works that came after the training, as works without loans."""
+    texts = extend_texts(model.texts, works)
+    parts = extend_parts(model.parts, texts, works, model.lent)
+    lent = np.pad(model.lent, (0, len(works)))
+    return replace(model, parts=parts, texts=texts, lent=lent)
+
+
+def reweigh(model: Model, weights: Mapping[str, Mapping[str, float]]) -> Model:
+    """Give a model other weights; parts it does not have then weigh nothing.
+
+    Args:
+        model: Stays as it is.
+        weights: By the value of a stratum and by part; one left out keeps its own.
+    """
+    changed = {Stratum(name): dict(by_part) for name, by_part in weights.items()}
+    return replace(model, weights={**model.weights, **changed})
