@@ -22,6 +22,7 @@ from library.text import (
 )
 
 _LABEL_LENGTH = 400
+_SCRIPT_OF = {"rtl": "fa"}
 Described = Mapping[int, HarvestedRecord]
 """Work id to the record that describes it."""
 
@@ -31,11 +32,13 @@ def work_facts(record: HarvestedRecord) -> dict[str, Any]:
     language = record.language
     title = canon(record.title, language)
     series = canon(record.series, language) if record.series else None
-    year = parse_year(record.year or "", language)
+    direction = title_direction(title, language)
+    # A record that names no language still tells by its letters which years it means.
+    year = parse_year(record.year or "", language or _SCRIPT_OF.get(direction))
     named = [title, *record.creators, series or ""]
     return {
         "title": title,
-        "title_dir": title_direction(title, language),
+        "title_dir": direction,
         "language": language,
         "series": series,
         "series_squash": squash(series) if series else None,

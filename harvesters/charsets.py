@@ -17,6 +17,9 @@ _ARABIC_LETTERS = re.compile("[\u0600-\u06ff]")
 _CYRILLIC_LETTERS = re.compile("[\u0400-\u04ff]")
 _NOT_ASCII = re.compile("[^\x00-\x7f]")
 _ENOUGH = 0.8
+_PROLOG = re.compile(
+    rb"""\s*<\?xml\b[^>]{0,100}?(?:encoding\s*=\s*["']([\w.-]+)["'][^>]{0,100})?\?>"""
+)
 
 
 def table_encoding(sample: bytes) -> str:
@@ -59,6 +62,26 @@ def legacy(data: bytes) -> str | None:
     if _looks(data, CYRILLIC, _CYRILLIC_LETTERS):
         return CYRILLIC
     return None
+
+
+def rescued_xml(body: bytes) -> bytes:
+    """Return XML that is no UTF-8, though it says or implies so, as UTF-8."""
+    if body.startswith((b"\xff\xfe", b"\xfe\xff")) or is_utf8(body):
+        return body
+    prolog = _PROLOG.match(body)
+    said = prolog[1].lower() if prolog and prolog[1] else b"utf-8"
+    if said not in {b"utf-8", b"utf8", b"us-ascii"}:
+        return body
+    rest = body[prolog.end() :] if prolog else body
+    return rest.decode(legacy(rest) or _western(rest)).encode()
+
+
+def _western(data: bytes) -> str:
+    try:
+        data.decode(WESTERN)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return WESTERN
 
 
 def _looks(data: bytes, encoding: str, letters: re.Pattern[str]) -> bool:

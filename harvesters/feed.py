@@ -92,7 +92,8 @@ def _parsed(body: bytes, url: str, headers: Mapping[str, str]) -> Any:
         )
     except Exception as error:  # feedparser promises none, and some get out
         raise MalformedRecord(f"not a readable feed: {error!r:.200}") from error
-    if not document.get("version"):  # an empty body has no such attribute
+    # An empty body has no such attribute, and old CDF channels have no version.
+    if not document.get("version") and not document.entries:
         raise MalformedRecord("not an RSS or Atom document")
     return document
 

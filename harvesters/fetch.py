@@ -51,6 +51,8 @@ class Fetcher:
     contact: str
     allow: tuple[str, ...] = ()
     resolver: Resolver = resolve
+    limits: Limits | None = None
+    """In place of each kind's own."""
     turn: Turn = field(default=lambda _: contextlib.nullcontext())
 
     @classmethod
@@ -114,6 +116,7 @@ def fetch(
         FetchFailed: There is no body; the cause says why, and `retry_after` when the
             server wants to be asked again.
     """
+    limits = fetcher.limits or limits
     deadline = Deadline(limits.seconds)
     secrets = dict(headers or {})
     permanent, here = True, _checked(url, None)
@@ -123,7 +126,7 @@ def fetch(
             answer = _exchange(fetcher, request, deadline, limits)
         if answer.status not in _REDIRECTS:
             moved = here if permanent and here != url else None
-            return _fetched(answer, here, moved, at)
+            return _fetched(answer, here, moved, at, asked=validators)
         there = _checked(urljoin(here, answer.headers.get("location", "")), here)
         if _origin(there) != _origin(here):
             secrets = {}
@@ -228,8 +231,12 @@ def _body(
     return decode(response.iter_raw(), encoding, limit=limits.size)
 
 
-def _fetched(answer: _Answer, url: str, moved_to: str | None, at: datetime) -> Fetched:
-    if answer.status not in {200, 304}:
+def _fetched(
+    answer: _Answer, url: str, moved_to: str | None, at: datetime, *, asked: Validators
+) -> Fetched:
+    # "Not changed" answers a question; from a server that was not asked it is broken.
+    expected = {200, 304} if asked != Validators() else {200}
+    if answer.status not in expected:
         raise FetchFailed(
             f"the server answered {answer.status}",
             cause="gone" if answer.status == httpx2.codes.GONE else "status",

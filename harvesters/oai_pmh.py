@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlencode, urlsplit
 
+from harvesters.charsets import rescued_xml
 from harvesters.marc import record_of
 from harvesters.marcxml import fields_of
 from harvesters.records import (
@@ -89,7 +90,7 @@ def parse_page(body: bytes) -> Page:
     error = next(iter(children(root, "error")), None)
     if error is not None and not _no_records(error):
         raise _failure(error)
-    lists = children(root, "ListRecords")
+    lists = [*children(root, "ListRecords"), *children(root, "GetRecord")]
     if not lists and error is None:
         raise MalformedRecord("an OAI-PMH answer without ListRecords")
     found = [record for each in lists for record in children(each, "record")]
@@ -138,7 +139,7 @@ def _asking(base: str, arguments: Mapping[str, str | None]) -> str:
 
 
 def _answer(body: bytes) -> Element:
-    root = parse_xml(body)
+    root = parse_xml(rescued_xml(body))
     if local_name(root) != "OAI-PMH":
         raise MalformedRecord(f"not an OAI-PMH answer: <{local_name(root)[:40]}>")
     return root

@@ -13,11 +13,14 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from harvesters import fetch as fetching
-from harvesters import oai_pmh
+from harvesters import kbart, oai_pmh
 from harvesters.feed import parse_feed
 from harvesters.fetch import Fetched, Fetcher, Validators, fetch
 from harvesters.iso2709 import parse_iso2709
+from harvesters.json_feed import is_json_feed, parse_json_feed
+from harvesters.kbart import parse_kbart
 from harvesters.marcxml import parse_marcxml
+from harvesters.onix import parse_onix
 from harvesters.records import Harvested
 from harvesters.rows import batches
 from harvesters.streams import Joined
@@ -87,7 +90,11 @@ def parser_of(kind: SourceKind, settings: Mapping[str, Any]) -> "Parse":
     encoding = settings.get("encoding")
     match kind:
         case SourceKind.FEED:
-            return lambda stream: parse_feed(stream.read())
+            return lambda stream: _parse_feed(stream.read(), "", {})
+        case SourceKind.ONIX:
+            return lambda stream: parse_onix(stream.read())
+        case SourceKind.KBART:
+            return lambda stream: parse_kbart(read_table(stream, kbart.COLUMNS))
         case SourceKind.MARC:
             return lambda stream: _parse_marc(stream, encoding)
         case SourceKind.CSV:
@@ -114,8 +121,16 @@ def _read_document(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Ba
 def _parsed(task: Task, fetched: Fetched) -> Iterator[Harvested]:
     body = fetched.body or b""
     if task.kind == SourceKind.FEED:
-        return parse_feed(body, url=fetched.url, headers=fetched.headers)
+        return _parse_feed(body, fetched.url, fetched.headers)
     return parser_of(task.kind, task.settings)(io.BytesIO(body))
+
+
+def _parse_feed(
+    body: bytes, url: str, headers: Mapping[str, str]
+) -> Iterator[Harvested]:
+    if is_json_feed(body):
+        return parse_json_feed(body)
+    return parse_feed(body, url=url, headers=headers)
 
 
 def _batches(

@@ -19,11 +19,20 @@ _BLOCK = re.compile(
 )
 _HIDDEN = {"script", "style", "template", "noscript", "iframe", "object", "title"}
 _LINK = re.compile(r"(?i)https?://[^\s<>\"'\\]+")
+_PICTURE_TEXT = re.compile(r"""(?i)\balt\s*=\s*["']([^"'<>]+)""")
+_PICTURE_FILE = re.compile(r"""(?i)\bsrc\s*=\s*["']?[^"'<>]*?([^"'<>/\s]+)["'\s>]""")
 
 
 def title_text(markup: str) -> str:
-    """Return a title without markup, on one line."""
-    return plain(_text(markup), TITLE_LENGTH)
+    """Return a title without markup, on one line; of a picture, what it is called."""
+    text = plain(_text(markup), TITLE_LENGTH)
+    if text or "<img" not in markup[:_LONGEST].lower():
+        return text
+    for pattern in (_PICTURE_TEXT, _PICTURE_FILE):
+        found = pattern.search(markup[:_LONGEST])
+        if found and (called := plain(_text(found[1]), TITLE_LENGTH)):
+            return called
+    return ""
 
 
 def summary_text(markup: str) -> str | None:

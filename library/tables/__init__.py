@@ -40,6 +40,7 @@ from library.tables.learning import (
 from library.tables.plumbing import (
     CallCount,
     Heartbeat,
+    HostTurn,
     IdempotencyKey,
     Job,
     Schedule,
@@ -85,6 +86,7 @@ __all__ = [
     "Harvest",
     "Heartbeat",
     "Hold",
+    "HostTurn",
     "IdempotencyKey",
     "Impression",
     "Interest",

@@ -69,6 +69,19 @@ class Heartbeat(Base):
     at: Mapped[datetime]
 
 
+class HostTurn(Base):
+    """When a host we harvest may be asked again, by whichever worker comes first.
+
+    While one asks, `free_at` lies far enough ahead for its longest exchange.
+    """
+
+    __tablename__ = "host_turn"
+
+    host: Mapped[str] = mapped_column(String(300), primary_key=True)
+    free_at: Mapped[datetime]
+    holder: Mapped[str | None] = mapped_column(String(80))
+
+
 class IdempotencyKey(Base):
     """An answer kept so that the same POST twice makes one change."""
 

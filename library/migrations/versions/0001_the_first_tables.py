@@ -63,6 +63,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("worker", name=op.f("pk_heartbeat")),
     )
     op.create_table(
+        "host_turn",
+        sa.Column("host", sa.String(length=300), nullable=False),
+        sa.Column("free_at", library.db.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("holder", sa.String(length=80), nullable=True),
+        sa.PrimaryKeyConstraint("host", name=op.f("pk_host_turn")),
+    )
+    op.create_table(
         "idempotency_key",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("caller", sa.String(length=80), nullable=False),
@@ -1694,6 +1701,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_idempotency_key_expires_at"))
 
     op.drop_table("idempotency_key")
+    op.drop_table("host_turn")
     op.drop_table("heartbeat")
     op.drop_table("experiment")
     op.drop_table("creator")
