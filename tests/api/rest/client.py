@@ -23,7 +23,7 @@ class ApiClient:
     def __init__(self, app: Flask, key: str | None) -> None:
         self.app = app
         self._client = app.test_client()
-        self._key = key
+        self.key = key
 
     def __call__(
         self,
@@ -38,8 +38,8 @@ class ApiClient:
         sent = dict(headers or {})
         if json is not None:
             how |= {"data": dumps(json), "content_type": "application/json"}
-        if self._key is not None:
-            sent.setdefault("Authorization", f"Bearer {self._key}")
+        if self.key is not None:
+            sent.setdefault("Authorization", f"Bearer {self.key}")
         whole = path if path.startswith(ROOT) else ROOT + path
         return self._client.open(whole, method=method, headers=sent, **how)
 
