@@ -64,8 +64,9 @@ class Rounds:
             if self.seen() < kill_at or self.killed >= self.kills:
                 time.sleep(0.005)
                 continue
-            place = self._random.randrange(len(running))
-            if running[place].poll() is None:
+            alive = [n for n, one in enumerate(running) if one.poll() is None]
+            if alive:
+                place = self._random.choice(alive)
                 running[place].send_signal(signal.SIGKILL)
                 running[place].wait()
                 self.killed += 1

@@ -36,7 +36,7 @@ def test_fr1_killed_deliverers_lose_nothing(
             settings,
             couriers=3,
             kills=kills,
-            each=count // (kills + 1),
+            each=count // (kills + 2),
             seen=lambda: len(server.taken),
         )
         rounds.run(NOON)
