@@ -161,7 +161,7 @@ def _verdicts(
             Feedback.patron_id == patron_id, Feedback.work_id.in_(list(ids))
         )
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def _year(reader: Reader, work: Work) -> str | None:

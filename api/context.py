@@ -37,7 +37,7 @@ class Reader:
 
     @property
     def direction(self) -> str:
-        """ "rtl" or "ltr"."""
+        """Which way the page runs: "rtl" or "ltr"."""
         return messages.direction(self.locale)
 
     @property

@@ -1,4 +1,4 @@
-"""Errors as pages, in the reader's language, with an id to name when asking for help."""
+"""Errors as pages in the reader's language, with an id to name when asking for help."""
 
 import logging
 import secrets

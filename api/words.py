@@ -4,6 +4,7 @@ from typing import Final
 
 from library.i18n.messages import _
 from library.vocabulary import DeliveryState
+from profiles.causes import Cause
 
 STATES: Final = {
     DeliveryState.PENDING: _("waiting"),
@@ -11,4 +12,22 @@ STATES: Final = {
     DeliveryState.SENT: _("sent"),
     DeliveryState.WITHHELD: _("not sent"),
     DeliveryState.ABANDONED: _("could not be delivered"),
+}
+
+CAUSES: Final = {
+    Cause.CONSENT: _("not agreed to"),
+    Cause.INACTIVE: _("membership is over"),
+    Cause.OFF: _("messages are switched off"),
+    Cause.NO_ADDRESS: _("no address"),
+    Cause.UNCONFIRMED: _("address not confirmed"),
+    Cause.STOPPED: _("address stopped after returned mail"),
+    Cause.TEST: _("test installation"),
+    Cause.PAUSE: _("pause"),
+    Cause.QUIET: _("quiet hours"),
+    Cause.CAP: _("enough messages this week"),
+    Cause.BOUNCED: _("mail came back, tried again later"),
+    Cause.EXPIRED: _("too late to be of use"),
+    Cause.NOTHING_LEFT: _("nothing left to tell"),
+    Cause.CANCELLED: _("cancelled"),
+    Cause.GONE: _("patron is gone"),
 }

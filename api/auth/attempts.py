@@ -19,7 +19,7 @@ PER_ADDRESS = 20
 PER_IDENTITY = 10
 
 
-def allowed(  # noqa: PLR0913 -- who, what, how often, when
+def allowed(
     session: Session,
     settings: Settings,
     kind: str,

@@ -105,7 +105,9 @@ def waiting(session: Session, token: str, *, at: datetime) -> Waiting | None:
             SignIn.expires_at > at,
         )
     )
-    return patron and Waiting(patron.id, patron.name, patron.language)
+    if patron is None:
+        return None
+    return Waiting(patron.id, patron.name, patron.language)
 
 
 def use_link(session: Session, token: str, *, at: datetime) -> int | None:

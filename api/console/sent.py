@@ -5,7 +5,7 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from api import context, forms, notices
-from api.words import STATES
+from api.words import CAUSES, STATES
 from library import audit
 from library.clock import utc_now
 from library.db import reading
@@ -13,7 +13,7 @@ from library.errors import NotAllowed, NotFound
 from library.i18n.messages import _
 from library.tables import Delivery, Patron
 from library.vocabulary import DeliveryState
-from notifier.ledger import cancel, ledger, resend
+from notifier.ledger import cancel, ledger, masked, resend
 
 bp = Blueprint("sent", __name__, url_prefix="/console")
 
@@ -25,8 +25,9 @@ def show() -> str:
     """List the latest deliveries, of one state if asked."""
     caller = context.librarian()
     asked = request.args.get("state", "")
+    state = DeliveryState(asked) if asked in set(DeliveryState) else None
     with reading(context.sessions()) as session:
-        rows = ledger(session, limit=SHOWN)
+        rows = ledger(session, limit=SHOWN, state=state)
         patrons = {
             patron.id: patron
             for patron in session.scalars(
@@ -37,7 +38,6 @@ def show() -> str:
         row
         for row in rows
         if caller.branch_id in (None, patrons[row.patron_id].branch_id)
-        and asked in ("", row.state)
     ]
     return render_template(
         "console/sent.html",
@@ -46,7 +46,9 @@ def show() -> str:
         states=STATES,
         asked=asked,
         masked=masked,
-        open_states={DeliveryState.PENDING, DeliveryState.SENDING},
+        causes=CAUSES,
+        waiting=DeliveryState.PENDING,
+        settled=set(DeliveryState) - {DeliveryState.PENDING, DeliveryState.SENDING},
     )
 
 
@@ -60,12 +62,6 @@ def again(delivery_id: int) -> Response:
 def stop(delivery_id: int) -> Response:
     """Cancel a delivery that is not out yet."""
     return _act(delivery_id, "cancel")
-
-
-def masked(address: str | None) -> str:
-    """Return an address as a librarian may read it over a shoulder: "a…@example.org"."""
-    name, at_sign, domain = (address or "").partition("@")
-    return f"{name[:1]}…@{domain}" if at_sign else "–"
 
 
 def _act(delivery_id: int, what: str) -> Response:

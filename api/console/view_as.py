@@ -15,7 +15,7 @@ from library.clock import utc_now
 from library.db import reading
 from library.errors import NotAllowed, ServiceError
 from library.i18n.messages import _
-from library.tables import Patron, Rule
+from library.tables import Rule
 from profiles.patrons import find
 from recommender.shelves import Shelf, shelf_for
 

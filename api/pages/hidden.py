@@ -94,4 +94,4 @@ def _answered(session: Session, patron_id: int) -> list[Answered]:
         .where(Feedback.patron_id == patron_id)
         .order_by(Feedback.given_at.desc(), Feedback.id.desc())
     )
-    return [Answered(*row) for row in rows.tuples()]
+    return [Answered(*row) for row in rows]

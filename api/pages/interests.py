@@ -144,7 +144,7 @@ def _common_subjects(
         .group_by(Subject.id, Subject.label, Subject.squash)
         .order_by(uses.desc(), Subject.id)
         .limit(2 * _COMPLETIONS)
-    ).tuples()
+    )
     labels = [label for label, key in rows if key not in there]
     labels.sort(key=lambda label: title_direction(label, None) != direction)
     return labels[:_COMPLETIONS]

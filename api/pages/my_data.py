@@ -1,13 +1,15 @@
 """What the library holds of a patron: consents, messages, take-out, erasing."""
 
-from flask import Blueprint, render_template, send_file, session as browser, url_for
 from io import BytesIO
+
+from flask import Blueprint, render_template, send_file, url_for
+from flask import session as browser
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from api import context, forms, notices
 from api.pages.consents import WORDINGS
-from api.words import STATES
+from api.words import CAUSES, STATES
 from library.clock import utc_now
 from library.db import reading
 from library.i18n.messages import _
@@ -48,6 +50,7 @@ def show() -> str:
         sent=sent,
         loans=loans,
         states=STATES,
+        causes=CAUSES,
     )
 
 

@@ -57,9 +57,7 @@ def change() -> Response | tuple[str, int]:
     """Store what the patron chose."""
     caller = context.me()
     try:
-        quiet_from, quiet_to = forms.minutes("quiet_from"), forms.minutes("quiet_to")
-        if (quiet_from is None) != (quiet_to is None):
-            raise InvalidInput("quiet hours need both ends", field="quiet_to")
+        quiet_from, quiet_to = _quiet_hours()
         chosen = preferences.Changes(
             rhythm=forms.choice("rhythm", Rhythm),
             weekday=forms.whole("weekday", 0, 6),
@@ -105,6 +103,13 @@ def week(locale: str) -> list[int]:
 def clock(value: int | None) -> str:
     """Return minutes after midnight as a time field has them; empty when None."""
     return "" if value is None else f"{value // 60:02}:{value % 60:02}"
+
+
+def _quiet_hours() -> tuple[int | None, int | None]:
+    start, end = forms.minutes("quiet_from"), forms.minutes("quiet_to")
+    if (start is None) != (end is None):
+        raise InvalidInput("quiet hours need both ends", field="quiet_to")
+    return start, end
 
 
 def _speak(patron: Patron) -> None:

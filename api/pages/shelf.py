@@ -61,7 +61,7 @@ def show() -> str:
     )
     with reading(context.sessions()) as session:
         own = layout.of(session, caller.patron_id)
-        found = {
+        found: dict[str, Sequence[tuple[int, Reasons]]] = {
             NEW: _alerted(session, caller.patron_id),
             **{s.code: [(e.work_id, e.reasons) for e in s.entries] for s in suggested},
             SAVED: _saved(session, caller.patron_id),
@@ -176,7 +176,7 @@ def _alerted(session: Session, patron_id: int) -> list[tuple[int, Reasons]]:
         .order_by(Alert.created_at.desc(), Alert.score.desc(), Alert.id)
         .limit(ON_ONE_SHELF)
     )
-    return list(rows.tuples())
+    return list(rows)
 
 
 def _saved(session: Session, patron_id: int) -> list[tuple[int, Reasons]]:
@@ -190,7 +190,7 @@ def _saved(session: Session, patron_id: int) -> list[tuple[int, Reasons]]:
         .where(Feedback.patron_id == patron_id, Feedback.verdict == Verdict.WANTED)
         .order_by(Feedback.given_at.desc(), Feedback.id.desc())
         .limit(ON_ONE_SHELF)
-    ).tuples()
+    )
     return [(work_id, reasons or ()) for work_id, reasons in rows]
 
 

@@ -1,6 +1,7 @@
 """Signing a patron in by a link or a code, and out again."""
 
-from flask import Blueprint, render_template, request, session as browser, url_for
+from flask import Blueprint, render_template, request, url_for
+from flask import session as browser
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 

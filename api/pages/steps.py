@@ -171,7 +171,7 @@ def offered_suppression(session: Session, patron_id: int) -> Offer | None:
 def is_left_out(patron_id: int) -> ColumnElement[bool]:
     """Return the condition under which the patron wants a `Work` left out."""
 
-    def wished(kind: SuppressionKind) -> Any:  # noqa: ANN401 -- a scalar subquery
+    def wished(kind: SuppressionKind) -> Any:
         return select(Suppression.target).where(
             Suppression.patron_id == patron_id, Suppression.kind == kind
         )
@@ -248,7 +248,7 @@ def _what(session: Session, patron_id: int, step: Mapping[str, Any]) -> str | No
         return session.scalar(select(Work.title).where(Work.id == step["work"]))
     if step["do"] == "interest":
         interest = _interest(session, patron_id, step["id"])
-        return interest and interest.label
+        return interest.label if interest else None
     return session.scalar(
         select(Suppression.label).where(
             Suppression.id == step["id"], Suppression.patron_id == patron_id

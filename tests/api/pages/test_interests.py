@@ -1,0 +1,116 @@
+"""Interests: said once however they are spelled, weighed, switched, removed."""
+
+import pytest
+from sqlalchemy import select
+
+from library.db import Sessions
+from library.settings import Settings
+from library.tables import Interest, Patron
+from tests.browsing import Browser, signed_in
+from tests.factories import ada, cy, make_interest, make_work
+
+
+@pytest.fixture
+def patron(sessions: Sessions) -> Patron:
+    with sessions.begin() as session:
+        return ada(session)
+
+
+@pytest.fixture
+def browser(settings: Settings, sessions: Sessions, patron: Patron) -> Browser:
+    return signed_in(settings, sessions, patron)
+
+
+def stored(sessions: Sessions) -> list[Interest]:
+    with sessions() as session:
+        return list(session.scalars(select(Interest).order_by(Interest.id)))
+
+
+def test_adds_an_interest(browser: Browser, sessions: Sessions) -> None:
+    page = browser.press(browser.open("/me/interests"), "Add", label="نجوم")
+
+    assert "Added: نجوم" in page.main
+    assert [(i.kind, i.label) for i in stored(sessions)] == [("subject", "نجوم")]
+
+
+def test_another_spelling_adds_nothing_and_points_at_the_one_there(
+    browser: Browser, sessions: Sessions
+) -> None:
+    page = browser.press(browser.open("/me/interests"), "Add", label="کتابداری")
+    response = browser.client.post(
+        "/me/interests",
+        data={
+            "form": page.find("//main//input[@name='form']/@value")[0],
+            "kind": "subject",
+            "label": "كتابداري",
+        },
+    )
+
+    (interest,) = stored(sessions)
+    assert response.location.endswith(f"#interest-{interest.id}")
+    assert "is among your interests already" in browser.open("/me/interests").main
+
+
+def test_a_label_without_a_letter_keeps_what_was_typed(
+    browser: Browser, sessions: Sessions
+) -> None:
+    page = browser.press(browser.open("/me/interests"), "Add", label="?!")
+
+    assert page.status == 422
+    assert page.find("//*[@role='alert']//a[@href='#label']")
+    assert page.find("//input[@id='label']/@value") == ["?!"]
+    assert stored(sessions) == []
+
+
+def test_weight_state_and_end_are_stored_from_either_calendar(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    with sessions.begin() as session:
+        make_interest(session, patron, "Astronomy")
+
+    browser.press(
+        browser.open("/me/interests"),
+        "Store: Astronomy",
+        weight="2.0",
+        active="-",
+        ends_on="۱۴۰۵/۱۲/۲۹",
+    )
+
+    (interest,) = stored(sessions)
+    assert (interest.weight, interest.active, interest.alerts) == (2.0, False, True)
+    assert str(interest.ends_on) == "2027-03-20"
+
+
+def test_removes_an_interest(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    with sessions.begin() as session:
+        make_interest(session, patron, "Astronomy")
+
+    browser.press(browser.open("/me/interests"), "Remove: Astronomy")
+
+    assert stored(sessions) == []
+
+
+def test_anothers_interest_is_not_there(browser: Browser, sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        theirs = make_interest(session, cy(session), "Secrets")
+    page = browser.open("/me/interests")
+    token = page.find("//main//input[@name='form']/@value")[0]
+
+    refused = browser.post(f"/me/interests/{theirs.id}", {"form": token, "remove": "1"})
+
+    assert refused.status == 404
+    assert "Secrets" not in page.main
+    assert len(stored(sessions)) == 1
+
+
+def test_much_used_subjects_are_one_press_away(
+    browser: Browser, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        make_work(session, "Cosmos", subjects=["Astronomy"])
+
+    browser.press(browser.open("/me/interests"), "+ Astronomy")
+
+    assert [i.label for i in stored(sessions)] == ["Astronomy"]

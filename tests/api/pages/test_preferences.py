@@ -1,0 +1,145 @@
+"""How a patron wants to be told, and in which language, calendar and digits."""
+
+import pytest
+
+from library.db import Sessions
+from library.settings import Settings
+from library.tables import Patron, Preference
+from library.vocabulary import Channel, Rhythm
+from tests.browsing import Browser, Page, signed_in
+from tests.factories import ada, cy
+
+
+@pytest.fixture
+def patron(sessions: Sessions) -> Patron:
+    with sessions.begin() as session:
+        return ada(session)
+
+
+@pytest.fixture
+def browser(settings: Settings, sessions: Sessions, patron: Patron) -> Browser:
+    return signed_in(settings, sessions, patron)
+
+
+def choose(browser: Browser, **fields: str) -> Page:
+    return browser.press(browser.open("/me/preferences"), "Store", **fields)
+
+
+def preference(sessions: Sessions, patron: Patron) -> Preference:
+    with sessions() as session:
+        return session.get_one(Preference, patron.id)
+
+
+def test_stores_what_was_chosen(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    choose(
+        browser,
+        rhythm="monthly",
+        weekday="6",
+        hour="21",
+        channel="page",
+        at_least="۳",
+        quiet_from="22:30",
+        quiet_to="07:00",
+        discreet="1",
+    )
+
+    row = preference(sessions, patron)
+    assert (row.rhythm, row.weekday, row.hour) == (Rhythm.MONTHLY, 6, 21)
+    assert (row.channel, row.at_least, row.discreet) == (Channel.PAGE, 3, True)
+    assert (row.quiet_from, row.quiet_to) == (22 * 60 + 30, 7 * 60)
+
+
+def test_storing_the_page_as_it_is_changes_nothing(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    choose(browser, rhythm="daily", quiet_from="22:00", quiet_to="07:00")
+    before = vars(preference(sessions, patron)) | {"_sa_instance_state": None}
+
+    choose(browser)
+
+    after = vars(preference(sessions, patron)) | {"_sa_instance_state": None}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("field", "typed"),
+    [
+        ("at_least", "0"),
+        ("at_least", "many"),
+        ("at_least", "²"),
+        ("hour", "24"),
+        ("quiet_from", "25:00"),
+        ("quiet_from", "22:00"),
+        ("rhythm", "hourly"),
+        ("calendar", "maya"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_used_keeps_the_form_and_stores_nothing(
+    browser: Browser, sessions: Sessions, patron: Patron, field: str, typed: str
+) -> None:
+    page = choose(browser, **{"discreet": "1", field: typed})
+
+    assert page.status == 422
+    assert page.find("//*[@role='alert']")
+    assert page.find("//input[@name='discreet'][@checked]")
+    assert not preference(sessions, patron).discreet
+
+
+def test_a_weeks_first_day_is_the_readers(
+    settings: Settings, sessions: Sessions, browser: Browser
+) -> None:
+    with sessions.begin() as session:
+        reads_persian = cy(session)
+    persian = signed_in(settings, sessions, reads_persian)
+
+    def days(reader: Browser) -> list[str]:
+        page = reader.open("/me/preferences")
+        return [o.text_content() for o in page.find("//select[@id='weekday']/option")]
+
+    assert days(browser)[0] == "Monday"
+    assert days(persian)[0] == "شنبه"
+
+
+def test_language_calendar_and_digits_are_three_choices(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    page = choose(browser, language="fa_IR", calendar="gregorian", digits="latin")
+
+    assert page.tree.get("dir") == "rtl"
+    assert "انتخاب‌های شما ذخیره شد." in page.main
+    assert "08:00" in page.main
+    with sessions() as session:
+        row = session.get_one(Patron, patron.id)
+        assert (row.language, row.calendar, row.digits) == (
+            "fa_IR",
+            "gregorian",
+            "latin",
+        )
+
+
+def test_a_pause_has_an_end_and_can_be_ended(browser: Browser) -> None:
+    page = browser.press(browser.open("/me/preferences"), "30 days")
+    assert "Messages pause until" in page.main
+
+    page = browser.press(page, "Go on now")
+    assert "Messages pause until" not in page.main
+
+
+def test_switching_the_language_keeps_page_and_query_and_is_stored(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    page = browser.open("/me/preferences?from=mail")
+    token = page.find("//input[@name='form']/@value")[0]
+    back = page.find("//form[@action='/language']/input[@name='next']/@value")[0]
+
+    response = browser.client.post(
+        "/language", data={"form": token, "language": "fa_IR", "next": back}
+    )
+
+    assert response.location == "/me/preferences?from=mail"
+    assert browser.open(response.location).tree.get("lang") == "fa"
+    with sessions() as session:
+        assert session.get_one(Patron, patron.id).language == "fa_IR"
