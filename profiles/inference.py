@@ -26,7 +26,7 @@ from library.tables import (
 )
 from library.vocabulary import ConsentPurpose, InterestKind, InterestOrigin
 from profiles import consent
-from profiles.interests import MAIN, add_profile
+from profiles.interest_profiles import MAIN, add_profile
 from profiles.patrons import hold_still
 from profiles.signals import Inferred, Signal, Term, infer_interests, strength_of
 

@@ -17,7 +17,7 @@ from api.rest.patrons import patron_for, record_change
 from library.clock import utc_now
 from library.errors import NotFound
 from library.vocabulary import InterestKind, InterestOrigin, SuppressionKind
-from profiles import interests, suppression
+from profiles import interest_profiles, interests, suppression
 from profiles.patrons import hold_still
 
 bp = part("interests")
@@ -128,7 +128,7 @@ def add_profile(
 ) -> Response:
     """Add an interest profile with its interests."""
     patron_for(session, caller, patron_id)
-    profile_id = interests.add_profile(session, patron_id, json_data.name)
+    profile_id = interest_profiles.add_profile(session, patron_id, json_data.name)
     _replace(session, profile_id, json_data)
     record_change(session, caller, patron_id, "interests.added")
     answer = _answer(session, profile_id, 201)
@@ -177,7 +177,7 @@ def remove_profile(
 ) -> str:
     """Remove an interest profile and its interests; needs If-Match."""
     _unchanged(session, caller, patron_id, profile_id)
-    interests.remove_profile(session, profile_id)
+    interest_profiles.remove_profile(session, profile_id)
     record_change(session, caller, patron_id, "interests.removed")
     return ""
 
@@ -286,14 +286,14 @@ def _tag(profile: interests.ProfileView) -> str:
 
 
 def _replace(session: Session, profile_id: int, wanted: ProfileIn) -> None:
-    interests.replace_profile(
+    interest_profiles.replace_profile(
         session,
         profile_id,
         name=wanted.name,
-        narrowing=interests.Narrowing(
+        narrowing=interest_profiles.Narrowing(
             wanted.languages, wanted.formats, wanted.branches
         ),
-        interests=[interests.Wanted(**dict(each)) for each in wanted.interests],
+        interests=[interest_profiles.Wanted(**dict(each)) for each in wanted.interests],
         origin=InterestOrigin.STAFF,
         at=utc_now(),
     )

@@ -7,18 +7,20 @@ from library.db import Sessions, reading
 from library.errors import Conflict, InvalidInput, NotFound
 from library.tables import Interest, InterestProfile
 from library.vocabulary import InterestKind, InterestOrigin
+from profiles.interest_profiles import (
+    Narrowing,
+    Wanted,
+    add_profile,
+    remove_profile,
+    replace_profile,
+)
 from profiles.interests import (
     InterestThere,
-    Narrowing,
     ProfileView,
-    Wanted,
     add_interest,
-    add_profile,
     change_interest,
     list_profiles,
     remove_interest,
-    remove_profile,
-    replace_profile,
     show_interest,
     show_profile,
 )
