@@ -9,13 +9,11 @@ import json
 import re
 import secrets
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
-from email.parser import BytesHeaderParser
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine, delete, or_, select
@@ -25,12 +23,15 @@ from library import audit
 from library.db import Sessions
 from library.errors import NotFound
 from library.settings import Settings
-from library.tables import Delivery, IdempotencyKey, Patron, Work
+from library.tables import ContactPoint, Delivery, IdempotencyKey, Patron, Work
 from profiles.consent import unname_impressions
 from profiles.holdings import count_rows, rows_of
+from profiles.traces import remove_lines, remove_mail
 
 ERASED: Final = "patron.erased"
 """The action of the line in the audit that an erasure leaves."""
+REPORTS: Final = "reports"
+"""The folder in `home` into which imports write what they refused."""
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER: Final = re.compile(r"[+-]?\d+(?:\.\d+)?")
 _READ_ME: Final = """What the library holds of you, taken out on request.
@@ -102,8 +103,8 @@ def erase(
     """Remove a patron and all that is held of them, in one transaction.
 
     What counts something for the library stays and names nobody: that works were shown.
-    Messages kept as files go too, and SQLite's log is cut, so that no file holds what
-    was erased.
+    Messages kept as files and lines of reports go too, and SQLite's log is cut, so that
+    no file holds what was erased.
 
     Raises:
         NotFound: No such patron.
@@ -113,6 +114,7 @@ def erase(
         patron = _hold_from_all(session, patron_id)
         counts = count_rows(rows_of(session, patron_id))
         message_ids = _message_ids(session, patron_id)
+        names = _names(session, patron)
         unname_impressions(session, patron_id)
         _forget_answers(session, patron_id)
         session.flush()
@@ -124,7 +126,8 @@ def erase(
             after={"receipt": number, "rows": counts},
             patron=audit.patron_hash(settings.secret, patron_id),
         )
-    messages = _remove_mail(settings.mail, message_ids)
+    messages = remove_mail(settings.mail, message_ids)
+    remove_lines(settings.home / REPORTS, names)
     return Receipt(number, at, counts, messages, overwritten=_cut_log(sessions))
 
 
@@ -184,6 +187,13 @@ def _message_ids(session: Session, patron_id: int) -> frozenset[str]:
     return frozenset(session.scalars(mine))
 
 
+def _names(session: Session, patron: Patron) -> frozenset[str]:
+    """Return what a report of an import may call the patron."""
+    points = select(ContactPoint.address).where(ContactPoint.patron_id == patron.id)
+    known = {patron.external_id, patron.name, *session.scalars(points)}
+    return frozenset(name for name in known if name)
+
+
 def _forget_answers(session: Session, patron_id: int) -> None:
     """Remove the API's kept answers: any may quote the patron."""
     address = f"/api/v1/patrons/{patron_id}"
@@ -195,21 +205,6 @@ def _forget_answers(session: Session, patron_id: int) -> None:
             )
         )
     )
-
-
-def _remove_mail(folder: Path, message_ids: Iterable[str]) -> int:
-    wanted = frozenset(message_ids)
-    files = folder.rglob("*.eml") if wanted and folder.is_dir() else ()
-    mine = [path for path in files if _message_id(path) in wanted]
-    for path in mine:
-        path.unlink(missing_ok=True)
-    return len(mine)
-
-
-def _message_id(path: Path) -> str:
-    with path.open("rb") as file:
-        headers = BytesHeaderParser().parse(file)
-    return str(headers["Message-ID"] or "").strip()
 
 
 def _cut_log(sessions: Sessions) -> bool:

@@ -164,6 +164,30 @@ def test_mail_files_and_kept_answers_go_too(
         assert len(session.scalars(select(IdempotencyKey)).all()) == 1
 
 
+def test_a_report_loses_the_lines_that_name_the_patron(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+        patron.external_id = "=42"
+    report = settings.home / "reports" / "loans.csv.refused.csv"
+    report.parent.mkdir()
+    report.write_text(
+        "line,field,reason,patron_id\n"
+        "2,borrowed_at,no date,'=42\n"
+        "3,patron_id,unknown,43\n"
+        "4,email,taken,ada@patrons.test\n"
+    )
+
+    erase(sessions, settings, patron.id, at=NOON)
+
+    assert report.read_text().splitlines() == [
+        "line,field,reason,patron_id",
+        "3,patron_id,unknown,43",
+    ]
+    assert list(report.parent.iterdir()) == [report]
+
+
 def _delivery(patron: Patron, message_id: str) -> Delivery:
     return Delivery(
         patron_id=patron.id,
