@@ -117,8 +117,9 @@ def get_delivery(
 def resend(session: Session, caller: KeyCaller, delivery_id: int) -> Delivery:
     """Send a message again, as a new delivery."""
     delivery = _find(session, caller, delivery_id)
+    again = ledger.resend(session, delivery_id, utc_now())
     record_change(session, caller, delivery.patron_id, "delivery.sent_again")
-    return ledger.resend(session, delivery_id, utc_now())
+    return again
 
 
 @bp.post("/deliveries/<int:delivery_id>/cancel")
@@ -127,8 +128,9 @@ def resend(session: Session, caller: KeyCaller, delivery_id: int) -> Delivery:
 def cancel(session: Session, caller: KeyCaller, delivery_id: int) -> Delivery:
     """Never send a message that still waits."""
     delivery = _find(session, caller, delivery_id)
+    cancelled = ledger.cancel(session, delivery_id, utc_now())
     record_change(session, caller, delivery.patron_id, "delivery.cancelled")
-    return ledger.cancel(session, delivery_id, utc_now())
+    return cancelled
 
 
 def _chosen(caller: KeyCaller, asked: DeliveriesIn) -> Select[Delivery]:

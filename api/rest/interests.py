@@ -241,8 +241,7 @@ def suppress(
 ) -> object:
     """Never show a work, creator, subject or series to a patron."""
     patron_for(session, caller, patron_id)
-    record_change(session, caller, patron_id, "suppression.made")
-    return suppression.suppress(
+    made = suppression.suppress(
         session,
         patron_id,
         json_data.kind,
@@ -250,6 +249,8 @@ def suppress(
         json_data.label or "",
         utc_now(),
     )
+    record_change(session, caller, patron_id, "suppression.made")
+    return made
 
 
 @bp.delete(f"{_ROOT}/suppressions/<int:suppression_id>")

@@ -105,7 +105,10 @@ def patron_for(session: Session, caller: KeyCaller, patron_id: int) -> Patron:
 def record_change(
     session: Session, caller: KeyCaller, patron_id: int, action: str
 ) -> None:
-    """Have the audit say what was done to a patron's data, and not the data."""
+    """Have the audit say what was done to a patron's data, and not the data.
+
+    To be called last: whoever adds to the audit holds it, and must wait for nobody.
+    """
     audit.record(
         session,
         action,
@@ -191,8 +194,7 @@ def give_consent(
 ) -> object:
     """Store that a patron agreed, on paper or at the desk, to one purpose."""
     patron_for(session, caller, patron_id)
-    record_change(session, caller, patron_id, "consent.given")
-    return consent.give(
+    given = consent.give(
         session,
         patron_id,
         _purpose(purpose),
@@ -201,6 +203,8 @@ def give_consent(
         covers_past=json_data.covers_past,
         at=utc_now(),
     )
+    record_change(session, caller, patron_id, "consent.given")
+    return given
 
 
 @bp.delete("/patrons/<int:patron_id>/consents/<purpose>")
@@ -211,8 +215,8 @@ def withdraw_consent(
 ) -> str:
     """End a consent; what was kept or concluded under it is gone at once."""
     patron_for(session, caller, patron_id)
-    record_change(session, caller, patron_id, "consent.withdrawn")
     consent.withdraw(session, patron_id, _purpose(purpose), at=utc_now())
+    record_change(session, caller, patron_id, "consent.withdrawn")
     return ""
 
 
