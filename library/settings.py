@@ -35,6 +35,12 @@ class Settings:
     library_name_fa: str = "کتابخانهٔ همخوان"
     contact: str = "library@localhost"
     """Told to the servers we harvest, and the sender of mail."""
+    bounce_address: str = ""
+    """Where servers return mail, told apart by a signed `+tag`; empty: to `contact`."""
+    domain_rate: int = 0
+    """Messages a minute to one receiving domain; 0 leaves it open."""
+    daily_brake: int = 0
+    """Messages in 24 hours after which all mail waits for a look; 0: no brake."""
     language: str = "en"
     """Of pages before a patron has chosen: en or fa_IR."""
     zone: str = "UTC"

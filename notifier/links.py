@@ -95,8 +95,12 @@ def read_confirm(secret: str, token: str, *, at: datetime | None = None) -> int:
 
 
 def bounce_token(secret: str, delivery_id: int, *, at: datetime | None = None) -> str:
-    """Sign the return address of one delivery; only letters, digits, - . _."""
-    return _sign(secret, "bounce", [delivery_id], LEAVE_LIFE, at)
+    """Sign the return address of one delivery, in small letters and digits.
+
+    Servers on the way may write an address all in small letters.
+    """
+    words = f"{delivery_id}-{((at or utc_now()) + LEAVE_LIFE - _EPOCH).days}"
+    return f"{words}-{_tag(_keys(secret)[-1], words)}"
 
 
 def read_bounce(secret: str, token: str, *, at: datetime | None = None) -> int:
@@ -105,8 +109,27 @@ def read_bounce(secret: str, token: str, *, at: datetime | None = None) -> int:
     Raises:
         NotAllowed: It was altered, is not one of ours, or is too old.
     """
-    (delivery_id,) = _read(secret, "bounce", token, 1, at)
+    words, _, tag = token.lower().rpartition("-")
+    believed = any(
+        hmac.compare_digest(tag.encode(), _tag(key, words).encode())
+        for key in _keys(secret)
+    )
+    if not believed:
+        raise NotAllowed("this return address is not one of ours")
+    delivery_id, _, last_day = words.partition("-")
+    if ((at or utc_now()) - _EPOCH).days > int(last_day):
+        raise NotAllowed("this return address is too old")
     return int(delivery_id)
+
+
+def return_address(
+    settings: Settings, delivery_id: int, *, at: datetime | None = None
+) -> str:
+    """Return where a mail server sends back this delivery's message."""
+    local, _, domain = settings.bounce_address.rpartition("@")
+    if not local:
+        return settings.contact
+    return f"{local}+{bounce_token(settings.secret, delivery_id, at=at)}@{domain}"
 
 
 def verdict_url(
@@ -203,6 +226,11 @@ def _signer(secret: str, purpose: str) -> Signer:
         key_derivation="hmac",
         digest_method=hashlib.sha256,
     )
+
+
+def _tag(key: str, words: str) -> str:
+    said = f"hamkhan.bounce.{words}".encode()
+    return hmac.new(key.encode(), said, hashlib.sha256).hexdigest()[:24]
 
 
 def _keys(secret: str) -> list[str]:

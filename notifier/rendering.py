@@ -264,7 +264,9 @@ def _message(
         message_id=delivery.message_id,
         sender=to.sender,
         to=Mailbox(to.name, to.address),
-        envelope_sender=settings.contact,
+        envelope_sender=links.return_address(
+            settings, delivery.id, at=delivery.created_at
+        ),
         subject=context["subject"],
         text=_tidy(environment.get_template(f"{template}.txt.j2").render(frame)),
         html=environment.get_template(f"{template}.html.j2").render(frame),

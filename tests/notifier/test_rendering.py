@@ -162,7 +162,7 @@ def test_the_text_says_everything_the_html_says(to: Recipient, kind: str) -> Non
 
 def message_preheader(message: Message) -> str:
     (found,) = tree(message).find_class("preheader")
-    return found.text_content().strip()
+    return str(found.text_content()).strip()
 
 
 @READERS
