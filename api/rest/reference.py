@@ -1,39 +1,133 @@
 """The API's reference as a plain page, made from its own description."""
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
 
 from apiflask import APIFlask
 from flask import current_app, render_template
-from markupsafe import Markup
 
 from api.rest.blueprint import part
 from api.rest.description import PREFIX
 
 bp = part("reference")
-_SCHEMAS = "#/components/schemas/"
+_SCHEMAS: Final = "#/components/schemas/"
+_JSON: Final = "application/json"
+Described = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What a call takes beside its body."""
+
+    name: str
+    place: str
+    needed: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """One method of one address, as a reader needs it."""
+
+    family: str
+    method: str
+    path: str
+    summary: str
+    scope: str
+    parameters: tuple[Parameter, ...]
+    body: tuple[str, ...]
+    status: str
+    answer: tuple[str, ...]
+    """Names of the fields, or of each row's; empty where it is no JSON."""
+    kind: str
+    problems: tuple[str, ...]
 
 
 @bp.get("/docs")
 @bp.doc(hide=True)
 def show() -> str:
     """Show every operation: its scope, parameters, body and answers."""
-    spec = cast(dict[str, Any], cast(APIFlask, current_app).spec)
-    schemas = spec["components"]["schemas"]
+    spec = cast(Described, cast(APIFlask, current_app).spec)
+    families: dict[str, list[Call]] = {}
+    for call in read_calls(spec):
+        families.setdefault(call.family, []).append(call)
+    info = spec["info"]
     return render_template(
         "reference.html",
-        spec=spec,
+        title=f"{info['title']} API, version {info['version']}",
         prefix=PREFIX,
-        fields=lambda schema: _fields(schemas, schema),
+        families=dict(sorted(families.items())),
     )
 
 
-def _fields(schemas: Mapping[str, Any], schema: Mapping[str, Any]) -> Markup:
-    """Return the names of a body's fields, the needed ones marked."""
-    whole = schemas.get(str(schema.get("$ref", "")).removeprefix(_SCHEMAS), schema)
+def read_calls(spec: Described) -> Iterator[Call]:
+    """Yield the calls of a description, in the order of their addresses."""
+    schemas = spec["components"]["schemas"]
+    for path, methods in sorted(spec["paths"].items()):
+        for method, operation in methods.items():
+            yield _call(schemas, path, method, operation)
+
+
+def _call(schemas: Described, path: str, method: str, operation: Described) -> Call:
+    answers = operation["responses"]
+    good = next(status for status in answers if status.startswith("2"))
+    content = answers[good].get("content", {})
+    body = operation.get("requestBody", {}).get("content", {})
+    return Call(
+        family=operation["tags"][0],
+        method=method.upper(),
+        path=path,
+        summary=operation["summary"],
+        scope=operation["security"][0]["key"][0],
+        parameters=tuple(map(_parameter, operation["parameters"])),
+        body=_body(schemas, body.get(_JSON)),
+        status=good,
+        answer=_answer(schemas, content.get(_JSON)),
+        kind=next(iter(content), "nothing"),
+        problems=tuple(status for status in answers if status >= "400"),
+    )
+
+
+def _parameter(described: Described) -> Parameter:
+    schema = described.get("schema", {})
+    text = described.get("description") or schema.get("description")
+    return Parameter(
+        name=described["name"],
+        place=described["in"],
+        needed=described.get("required", False),
+        text=text or _kind(schema),
+    )
+
+
+def _kind(schema: Described) -> str:
+    options = [schema, *schema.get("anyOf", [])]
+    return next((str(o["type"]) for o in options if "type" in o), "one of its words")
+
+
+def _body(schemas: Described, described: Described | None) -> tuple[str, ...]:
+    """Return the names of a body's fields, the needed ones with a star."""
+    if described is None:
+        return ()
+    whole = _resolved(schemas, described["schema"])
     needed = whole.get("required", [])
-    names = [
-        Markup("<code>{}{}</code>").format(name, " *" if name in needed else "")
-        for name in whole.get("properties", {})
-    ]
-    return Markup(", ").join(names)
+    return tuple(f"{name} *" if name in needed else name for name in _names(whole))
+
+
+def _answer(schemas: Described, described: Described | None) -> tuple[str, ...]:
+    """Return the names of an answer's fields; of a list, those of its rows."""
+    if described is None:
+        return ()
+    whole = _resolved(schemas, described["schema"])
+    if _names(whole) == ("items",):
+        whole = _resolved(schemas, whole["properties"]["items"]["items"])
+    return _names(whole)
+
+
+def _names(schema: Described) -> tuple[str, ...]:
+    return tuple(schema.get("properties", {}))
+
+
+def _resolved(schemas: Described, schema: Described) -> Described:
+    named = str(schema.get("$ref", "")).removeprefix(_SCHEMAS)
+    return cast(Described, schemas[named]) if named else schema

@@ -90,6 +90,8 @@ def test_it_can_be_read_without_anything_from_elsewhere(app: Flask) -> None:
     assert 'dir="ltr"' in text
     assert "/api/v1/patrons/{patron_id}/interest-profiles" in text
     assert "read:works" in text
+    assert "<code>title</code>" in text
+    assert "label *" in text
     assert "http://" not in text
     assert "https://" not in text
     assert "<script" not in text
