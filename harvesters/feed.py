@@ -173,7 +173,9 @@ def _subjects(entry: Any) -> Iterator[Heading]:
 
 def _published(entry: Any) -> str | None:
     for name in ("published_parsed", "updated_parsed", "created_parsed"):
-        moment = entry.get(name)
+        if name not in entry:
+            continue  # `get` would bring a stand-in, with a warning
+        moment = entry[name]
         if moment and 1 <= moment[0] <= 9999:
             return f"{moment[0]:04}-{moment[1]:02}-{moment[2]:02}"
     return None

@@ -225,10 +225,11 @@ def _failed(
     if not dry_run:
         with sessions.begin() as session:
             source = session.get_one(Source, task.id)
-            source.failures += 1
+            # That others ask the host at the moment says nothing against the source.
+            source.failures += cause != "busy"
             source.next_check_at = after_failure(
                 at,
-                source.failures,
+                max(source.failures, 1),
                 retry_after=getattr(error, "retry_after", None),
                 jitter=random.random(),  # noqa: S311 -- spreads load, guards nothing
             )
