@@ -24,8 +24,9 @@ from library.jobs import Progress
 from library.runtime import Runtime, start
 from library.settings import Settings
 from library.tables import BibRecord, Loan, Patron
-from recommender.evaluation import EvaluationReport, Line, Protocol
+from recommender.evaluation import EvaluationReport, Protocol
 from recommender.evaluation import evaluate as measure
+from recommender.figures import Line
 
 SYSTEM: Final = "data"
 BRANCH: Final = "main"

@@ -6,13 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from harvesters.importing import (
-    ImportReport,
-    import_holds,
-    import_loans,
-    import_patrons,
-    import_works,
-)
 
 from api.commands.options import (
     branch_of,
@@ -23,6 +16,13 @@ from api.commands.options import (
     readable,
 )
 from api.commands.output import bar, say
+from harvesters.importing import (
+    ImportReport,
+    import_holds,
+    import_loans,
+    import_patrons,
+    import_works,
+)
 from library.clock import utc_now
 from library.runtime import Runtime
 from library.vocabulary import ConsentPurpose
@@ -99,18 +99,40 @@ def works(runtime: Runtime, /, *, with_subjects: bool, **options: Any) -> None:
     type=click.Choice([purpose.value for purpose in ConsentPurpose]),
     help="The library already has every patron's leave for this; repeat for more.",
 )
+@click.option(
+    "--covers-past",
+    is_flag=True,
+    help="That leave also covers loans from before today.",
+)
 @pass_runtime
-def patrons(runtime: Runtime, /, *, consents: Sequence[str], **options: Any) -> None:
+def patrons(
+    runtime: Runtime,
+    /,
+    *,
+    consents: Sequence[str],
+    covers_past: bool,
+    **options: Any,
+) -> None:
     """Read patrons with their addresses; nobody's consent is assumed."""
     given: Collection[ConsentPurpose] = tuple(map(ConsentPurpose, consents))
-    _run(runtime, import_patrons, Order(**options), consents=given)
+    _run(
+        runtime,
+        import_patrons,
+        Order(**options),
+        consents=given,
+        covers_past=covers_past,
+    )
 
 
 @import_.command()
 @_import_options
 @pass_runtime
 def loans(runtime: Runtime, /, **options: Any) -> None:
-    """Read loans, only of patrons who agreed that their history is kept."""
+    """Read loans, only of patrons who agreed that their history is kept.
+
+    Where the library holds that agreement on paper, read the patrons with `hamkhan
+    import patrons FILE --consent history --covers-past` first.
+    """
     _run(runtime, import_loans, Order(**options))
 
 
@@ -147,10 +169,15 @@ def _run(
 
 def words_of(report: ImportReport, *, dry_run: bool) -> str:
     """Tell an import in words."""
+    because = (
+        " (the patron has not agreed to keep them, or only later)"
+        if report.skipped and report.kind in {"loans", "holds"}
+        else ""
+    )
     said = (
         f"{report.kind}: {report.read} rows read, {report.added} added, "
         f"{report.changed} changed, {report.unchanged} known, "
-        f"{report.skipped} passed over, {report.rejected} refused"
+        f"{report.skipped} passed over{because}, {report.rejected} refused"
     )
     if report.rejected:
         said += f"; the refused rows are in {report.report_path}"

@@ -65,14 +65,16 @@ def ledger(runtime: Runtime, *, patron: str | None, limit: int, as_json: bool) -
     patron_id = patron_id_of(runtime, patron) if patron else None
     with reading(runtime.sessions) as session:
         rows = sent.ledger(session, patron_id=patron_id, limit=limit)
-    head = ("delivery_id", "at", "state", "attempts", "alerts", "address", "subject")
-    cells = [tuple(getattr(row, name) for name in head) for row in rows]
-    say(rows, lambda: table(head, cells), as_json=as_json)
+    head = ("delivery_id", "at", "state", "attempts", "address", "subject")
+    cells = [(*(getattr(row, name) for name in head), len(row.alerts)) for row in rows]
+    say(rows, lambda: table((*head, "works"), cells), as_json=as_json)
 
 
 def alert_words(report: AlertReport) -> str:
     """Tell an alerting in words."""
-    return f"{report.alerts} alerts in {report.digests} digests; {report.held} held"
+    said = f"{report.alerts} alerts in {report.digests} digests"
+    held = ", ".join(f"{count} held by {cause}" for cause, count in report.held.items())
+    return f"{said}; {held}" if held else said
 
 
 def delivery_words(report: DeliveryReport) -> str:

@@ -35,6 +35,8 @@ from recommender.training import train
 SYSTEM: Final = "library"
 BRANCH: Final = "main"
 MARK: Final = "this-is-the-demo"
+SECRET: Final = "secret"
+"""What a home has from the moment its settings are read."""
 SOURCES: Final = (
     ("new-feed", SourceKind.FEED, "/feed.xml"),
     ("new-oai", SourceKind.OAI_PMH, "/oai"),
@@ -73,8 +75,8 @@ def demo_settings(settings: Settings, *, port: int) -> Settings:
     that holds a demo, is used itself. Mail is written as files, whatever is set.
     """
     home = settings.home
-    named = home != Settings().home and (not home.exists() or not any(home.iterdir()))
-    if not named and not (home / MARK).exists():
+    new = home != Settings().home and not _holds(home) - {SECRET}
+    if not new and not (home / MARK).exists():
         home = home / "demo"
     return replace(
         Settings(),
@@ -82,6 +84,8 @@ def demo_settings(settings: Settings, *, port: int) -> Settings:
         base_url=f"http://127.0.0.1:{port}",
         zone="Asia/Tehran",
         contact="library@demo.test",
+        # A sample should show that less is told rather than much.
+        floor=1.0,
     )
 
 
@@ -92,10 +96,10 @@ def make_room(settings: Settings) -> Runtime:
         Conflict: The folder holds something that is no demo.
     """
     home = settings.home
-    if home.exists() and any(home.iterdir()):
-        if not (home / MARK).exists():
-            raise Conflict(f"{home} holds something that is not a demo; move it away")
+    if (home / MARK).exists():
         shutil.rmtree(home)
+    elif _holds(home) - {SECRET}:
+        raise Conflict(f"{home} holds something that is not a demo; move it away")
     home.mkdir(parents=True, exist_ok=True)
     (home / MARK).touch()
     runtime = start(settings)
@@ -251,6 +255,10 @@ def _harvest(runtime: Runtime, site: str, *, at: datetime) -> int:
             raise ServiceError(f"{code}: {report.error}")
         harvested += report.added
     return harvested
+
+
+def _holds(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
 def _write(path: Path, head: Sequence[str], rows: Iterable[Iterable[object]]) -> Path:

@@ -1,15 +1,15 @@
 """The command line, as somebody at a terminal has it."""
 
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from api.cli import hamkhan
 from library.db import Sessions
 from library.runtime import Runtime
 from library.settings import Settings
+from tests.command_line import invoke
 
 Run = Callable[..., Result]
 
@@ -22,10 +22,4 @@ def runtime(settings: Settings, sessions: Sessions) -> Runtime:
 @pytest.fixture
 def run(runtime: Runtime) -> Run:
     """Run a command on this test's own installation."""
-
-    def run(*words: str | Path, typed: str | None = None) -> Result:
-        return CliRunner().invoke(
-            hamkhan, [str(word) for word in words], obj=runtime, input=typed
-        )
-
-    return run
+    return partial(invoke, runtime)

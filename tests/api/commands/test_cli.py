@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from api.cli import ENTRIES, hamkhan
+from tests.command_line import ended
 
 Run = Callable[..., Result]
 
@@ -84,39 +85,27 @@ def test_an_impossible_moment_is_one_line(run: Run) -> None:
 
 
 def test_a_setting_that_is_no_number_is_one_line(tmp_path: Path) -> None:
-    ended = _hamkhan("init", env={"HAMKHAN_HOME": str(tmp_path), "HAMKHAN_FLOOR": "x"})
+    code, _, error = ended(tmp_path, "init", HAMKHAN_FLOOR="x")
 
-    assert ended.returncode == 1
-    assert ended.stderr == "Error: HAMKHAN_FLOOR: 'x' is no number\n"
+    assert code == 1
+    assert error == "Error: HAMKHAN_FLOOR: 'x' is no number\n"
 
 
 def test_a_database_without_tables_says_what_to_run(tmp_path: Path) -> None:
-    ended = _hamkhan("source", "list", env={"HAMKHAN_HOME": str(tmp_path)})
+    code, _, error = ended(tmp_path, "source", "list")
 
-    assert ended.returncode == 1
-    assert "run `hamkhan init`" in ended.stderr
-    assert len(ended.stderr.splitlines()) == 1
+    assert code == 1
+    assert "run `hamkhan init`" in error
+    assert len(error.splitlines()) == 1
 
 
-def test_delivering_loads_neither_scipy_nor_flask(tmp_path: Path) -> None:
+def test_delivering_loads_neither_scipy_nor_flask() -> None:
     ask = (
         "import sys, api.cli, api.commands.telling;"
         "print([m for m in ('scipy', 'flask', 'sklearn') if m in sys.modules])"
     )
-    ended = subprocess.run(
+    asked = subprocess.run(  # noqa: S603 -- our own code
         [sys.executable, "-c", ask], capture_output=True, text=True, check=True
     )
 
-    assert ended.stdout == "[]\n"
-
-
-def _hamkhan(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    code = "from api.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *words],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=env,
-        timeout=60,
-    )
+    assert asked.stdout == "[]\n"

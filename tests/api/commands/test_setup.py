@@ -1,0 +1,178 @@
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from sqlalchemy import select
+
+from api.commands.doctor import _looked, examine_mail
+from api.tasks import record_heartbeat
+from library.clock import utc_now
+from library.db import Sessions, reading
+from library.runtime import Runtime
+from library.settings import Settings
+from library.staff import check_password, find_key
+from library.tables import ApiKey, Branch, Delivery, ModelVersion, Staff
+from library.vocabulary import Channel, ModelState, Purpose
+from tests.factories import NOON, ada, make_branch
+
+Run = Callable[..., Result]
+
+
+def test_init_makes_folders_and_a_branch_and_can_run_again(
+    run: Run, sessions: Sessions, settings: Settings
+) -> None:
+    first = run("init", "--branch", "north", "--branch-name", "North")
+    second = run("init", "--branch", "south")
+
+    with reading(sessions) as session:
+        branches = session.scalars(select(Branch.code)).all()
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert branches == ["north"]
+    assert settings.models.is_dir()
+    assert settings.mail.is_dir()
+
+
+def test_init_tells_what_there_is(run: Run, settings: Settings) -> None:
+    told = json.loads(run("init", "--json").stdout)
+
+    assert told["home"] == str(settings.home)
+    assert told["branch"] == "main"
+
+
+def test_an_up_to_date_database_is_left_alone(run: Run) -> None:
+    assert run("db", "upgrade").stdout == "Nothing was to do.\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_new_installation_is_well(run: Run) -> None:
+    run("init")
+
+    result = run("doctor", "--json")
+
+    findings = {each["part"]: each for each in json.loads(result.stdout)}
+    assert result.exit_code == 0
+    assert list(findings) == [
+        "database",
+        "migrations",
+        "queue",
+        "mail",
+        "model",
+        "deliveries",
+    ]
+    assert "no worker is running" in findings["queue"]["found"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_is_wrong_is_named_with_what_to_do(run: Run, sessions: Sessions) -> None:
+    record_heartbeat(sessions, "a", at=utc_now())
+    with sessions.begin() as session:
+        session.add_all(
+            [
+                ModelVersion(
+                    state=ModelState.CURRENT, seed=0, file="gone.npz", created_at=NOON
+                ),
+                Delivery(
+                    patron_id=ada(session).id,
+                    purpose=Purpose.DIGEST,
+                    channel=Channel.EMAIL,
+                    due_at=utc_now() - timedelta(hours=2),
+                    not_after=utc_now() + timedelta(hours=2),
+                    message_id="<1@test>",
+                    created_at=NOON,
+                ),
+            ]
+        )
+
+    result = run("doctor")
+
+    assert result.exit_code == 1
+    assert "its file gone.npz is gone" in result.stdout
+    assert "1 are more than an hour late" in result.stdout
+    assert "run `hamkhan train`" in result.stdout
+    assert "a worker is running" in result.stdout
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_mail_server_that_is_away_is_not_ok(runtime: Runtime, tmp_path: Path) -> None:
+    away = Runtime(
+        Settings(home=tmp_path, smtp_url="smtp://127.0.0.1:1"), runtime.sessions
+    )
+
+    finding = _looked(examine_mail, away)
+
+    assert not finding.ok
+    assert finding.part == "mail"
+    assert finding.do
+
+
+def test_a_librarian_gets_an_account(run: Run, sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        make_branch(session, "north")
+
+    result = run(
+        "staff",
+        "add",
+        "Lila@library.test",
+        "--branch",
+        "north",
+        "--language",
+        "fa_IR",
+        typed="a long password\na long password\n",
+    )
+
+    assert result.exit_code == 0
+    with reading(sessions) as session:
+        staff = check_password(session, "lila@library.test", "a long password")
+        assert staff is not None
+        assert (staff.language, staff.branch_id is not None) == ("fa_IR", True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        pytest.param(
+            ("staff", "add", "a@b.test", "--branch", "x", "--password", "p" * 12),
+            "x: there is no such branch",
+            id="an unknown branch",
+        ),
+        pytest.param(
+            ("staff", "add", "a@b.test", "--password", "short"),
+            "a password needs 12 characters or more",
+            id="a short password",
+        ),
+        pytest.param(
+            ("key", "issue", "a@b.test", "catalogue", "--scope", "read:works"),
+            "a@b.test: there is no such account",
+            id="a key for nobody",
+        ),
+    ],
+)
+def test_an_account_that_cannot_be_is_said_in_one_line(
+    run: Run, sessions: Sessions, words: tuple[str, ...], expected: str
+) -> None:
+    result = run(*words)
+
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {expected}\n"
+    with reading(sessions) as session:
+        assert session.scalars(select(Staff)).all() == []
+
+
+def test_a_key_is_shown_once_and_opens(run: Run, sessions: Sessions) -> None:
+    run("staff", "add", "lila@library.test", "--password", "a long password")
+
+    shown = run(
+        "key", "issue", "Lila@library.test", "catalogue", "--scope", "read:works"
+    ).stdout.strip()
+
+    assert re.fullmatch(r"hamkhan_\w+?_[\w-]+", shown)
+    with reading(sessions) as session:
+        kept = session.scalars(select(ApiKey)).one()
+        assert shown.rpartition("_")[2] not in str(vars(kept).values())
+        assert find_key(session, shown, at=utc_now()) is not None

@@ -1,0 +1,192 @@
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import Result
+from sqlalchemy import func, select
+
+from api.demo.announcements import NewWork
+from api.demo.site import Announced, served
+from library.db import Sessions, reading
+from library.runtime import Runtime
+from library.settings import Settings
+from library.tables import Acquisition, Source, Work
+from tests.factories import make_branch
+
+Run = Callable[..., Result]
+
+BUSTAN = NewWork(
+    "n1",
+    "بوستان",
+    ("سعدی",),
+    "1359",
+    "per",
+    "9780306406157",
+    ("شعر کلاسیک فارسی",),
+    "PIR5205",
+)
+EMMA = NewWork(
+    "n2", "Emma & co.", ("Jane Austen",), "1816", "eng", "", ("English classics",)
+)
+NEW = (BUSTAN, EMMA)
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    with served(Announced(feed=NEW, oai_pmh=NEW, marc=NEW)) as address:
+        yield address
+
+
+@pytest.fixture
+def runtime(settings: Settings, sessions: Sessions, site: str) -> Runtime:
+    with sessions.begin() as session:
+        make_branch(session)
+    allowed = replace(settings, fetch_allow=(urlsplit(site).netloc,))
+    return Runtime(allowed, sessions)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [("feed", "/feed.xml"), ("oai-pmh", "/oai"), ("marc", "/new.mrc")]
+)
+def test_new_works_come_in_over_every_way(
+    run: Run, sessions: Sessions, site: str, kind: str, path: str
+) -> None:
+    run("source", "add", "new", kind, site + path, "--announce-first-load")
+
+    result = run("harvest", "new", "--json")
+
+    assert result.exit_code == 0, result.stderr
+    (report,) = json.loads(result.stdout)
+    assert (report["added"], report["acquisitions"]) == (2, 2)
+    with reading(sessions) as session:
+        works = session.scalars(select(Work).order_by(Work.title)).all()
+    assert [work.title for work in works] == ["Emma & co.", "بوستان"]
+    assert [work.title_dir for work in works] == ["ltr", "rtl"]
+
+
+def test_a_first_load_is_silent_unless_told_otherwise(
+    run: Run, sessions: Sessions, site: str
+) -> None:
+    run("source", "add", "new", "marc", f"{site}/new.mrc")
+
+    result = run("harvest", "new")
+
+    assert "2 added" in result.stdout
+    assert "0 new here" in result.stdout
+    assert _count(sessions) == 0
+
+
+def test_a_second_harvest_finds_nothing_new(run: Run, site: str) -> None:
+    run("source", "add", "new", "feed", f"{site}/feed.xml", "--announce-first-load")
+    run("harvest", "new")
+
+    again = run("harvest", "--json")
+
+    (report,) = json.loads(again.stdout)
+    assert (report["added"], report["changed"], report["acquisitions"]) == (0, 0, 0)
+
+
+def test_only_sources_whose_time_has_come_are_due(run: Run, site: str) -> None:
+    run("source", "add", "new", "feed", f"{site}/feed.xml")
+
+    first = run("harvest", "--due", "--json")
+    second = run("harvest", "--due")
+
+    assert [report["source"] for report in json.loads(first.stdout)] == ["new"]
+    assert second.stdout == "No source was due.\n"
+
+
+def test_trying_a_source_stores_nothing(
+    run: Run, sessions: Sessions, site: str
+) -> None:
+    run("source", "add", "new", "feed", f"{site}/feed.xml", "--announce-first-load")
+
+    result = run("source", "test", "new")
+
+    assert "2 added" in result.stdout
+    assert _count(sessions) == 0
+
+
+def test_what_is_no_feed_is_said_in_one_line(
+    run: Run, runtime: Runtime, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<html><body>Closed today</body></html>")
+    run("source", "add", "acq", "feed", page)
+
+    result = run("harvest", "acq")
+
+    assert result.exit_code == 1
+    assert result.stderr == "Error: acq: not an RSS or Atom document\n"
+
+
+def test_a_private_address_that_nobody_allowed_is_refused(run: Run) -> None:
+    run("source", "add", "inside", "feed", "http://127.0.0.1:1/feed.xml")
+
+    result = run("harvest", "inside")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: inside: ")
+
+
+def test_sources_are_listed_and_removed(
+    run: Run, sessions: Sessions, site: str
+) -> None:
+    run("source", "add", "new", "feed", f"{site}/feed.xml")
+
+    listed = json.loads(run("source", "list", "--json").stdout)
+    table = run("source", "list").stdout
+    removed = run("source", "remove", "new")
+
+    assert [row["code"] for row in listed] == ["new"]
+    assert "feed" in table
+    assert removed.stdout == "new is removed.\n"
+    with reading(sessions) as session:
+        assert session.scalars(select(Source)).all() == []
+
+
+def test_a_source_keeps_its_own_settings(run: Run, sessions: Sessions) -> None:
+    added = run(
+        "source", "add", "oai", "oai-pmh", "http://oai.test/", "--set", "set=books"
+    )
+    wrong = run("source", "add", "oai2", "oai-pmh", "http://oai.test/", "--set", "set")
+
+    with reading(sessions) as session:
+        (source,) = session.scalars(select(Source)).all()
+    assert added.exit_code == 0
+    assert source.settings == {"set": "books"}
+    assert wrong.exit_code == 1
+    assert wrong.stderr == "Error: --set set: write NAME=VALUE\n"
+
+
+def test_the_same_code_twice_is_refused(run: Run) -> None:
+    run("source", "add", "new", "feed", "http://feeds.test/a")
+
+    again = run("source", "add", "new", "feed", "http://feeds.test/b")
+
+    assert again.exit_code == 1
+    assert "new" in again.stderr
+
+
+def test_a_source_nobody_added_is_not_found(run: Run) -> None:
+    result = run("harvest", "nowhere")
+
+    assert result.exit_code == 1
+    assert "nowhere" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("harvest", "new", "--due"), ("harvest", "--due", "--dry-run")], ids=str
+)
+def test_what_does_not_go_together_is_wrong_usage(
+    run: Run, words: tuple[str, ...]
+) -> None:
+    assert run(*words).exit_code == 2
+
+
+def _count(sessions: Sessions) -> int:
+    with reading(sessions) as session:
+        return session.scalar(select(func.count()).select_from(Acquisition)) or 0
