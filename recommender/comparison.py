@@ -9,7 +9,7 @@ beside, since a model that does not beat them is not worth its keep.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -21,11 +21,13 @@ from recommender.arrays import (
     WorksText,
     build_history,
 )
+from recommender.blend import Softening
 from recommender.figures import Line, find_line, lines_of
 from recommender.groups import Names
 from recommender.measure import Question, Scorers, measure
 from recommender.parts import latest
-from recommender.scoring import Model, score_block
+from recommender.parts.roster import fit_parts
+from recommender.scoring import Model, Stratum, reweigh, score_block
 from recommender.splits import (
     MOST_PATRONS,
     Split,
@@ -34,7 +36,7 @@ from recommender.splits import (
     question_of,
     warm_works,
 )
-from recommender.tuning import fit_model, reweigh
+from recommender.tuning import fit_model
 
 TOLERANCE = 0.01
 """Relative loss of NDCG that still counts as no worse: chance moves it by more."""
@@ -43,8 +45,18 @@ FEWEST = 20
 OURS, IN_USE = "hamkhan", "in use"
 WARM, COLD = "warm", "cold"
 
-Weights = Mapping[str, Mapping[str, float]]
-"""By stratum and part."""
+
+@dataclass(frozen=True)
+class InUse:
+    """The blend of the version in use; empty where there is none.
+
+    Attributes:
+        weights: By stratum and part.
+        softening: By stratum.
+    """
+
+    weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    softening: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,7 @@ class Comparison:
 
 
 def compare(
-    loans: Loans, texts: WorksText, names: Names, in_use: Weights, *, seed: int
+    loans: Loans, texts: WorksText, names: Names, in_use: InUse, *, seed: int
 ) -> Comparison:
     """Measure the new blend beside the weights in use, popularity and latest."""
     split = hold_out(loans, seed=seed)
@@ -69,6 +81,7 @@ def compare(
         return Comparison(None, ())
     model = fit_model(split.loans, texts, today=split.day, seed=seed)
     history = build_history(split.loans, today=split.day)
+    before = _as_in_use(model, in_use, history, texts)
     newest = latest.fit(history, texts.arrived)
     questions = {
         WARM: _question(split, warm_works(split.loans), seed, left_out=True),
@@ -80,7 +93,7 @@ def compare(
         for line in lines_of(
             protocol,
             question,
-            measure(question, _scorers(model, in_use, history, newest, question)),
+            measure(question, _scorers(model, before, history, newest, question)),
             names,
         )
     ]
@@ -112,14 +125,13 @@ def _question(
 
 def _scorers(
     model: Model,
-    in_use: Weights,
+    before: Model | None,
     history: History,
     newest: FloatArray,
     question: Question,
 ) -> Scorers:
     candidates = question.candidates
     popular = question.popularity.astype(np.float32)
-    before = reweigh(model, in_use) if in_use else None
 
     def scorers(rows: IntArray) -> dict[str, FloatArray]:
         block = history.take(rows)
@@ -133,3 +145,20 @@ def _scorers(
         return found
 
     return scorers
+
+
+def _as_in_use(
+    model: Model, in_use: InUse, history: History, texts: WorksText
+) -> Model | None:
+    """Return the model with the blend in use, its missing parts fitted as well."""
+    if not in_use.weights:
+        return None
+    there = {part.name for part in model.parts}
+    named = {name for by_part in in_use.weights.values() for name in by_part}
+    more = fit_parts(history, texts, model.texts, seed=model.seed, wanted=named - there)
+    softening = {Stratum(n): Softening(how) for n, how in in_use.softening.items()}
+    return replace(
+        reweigh(model, in_use.weights),
+        parts=(*model.parts, *more),
+        softening={**model.softening, **softening},
+    )

@@ -18,7 +18,7 @@ from library.settings import Settings
 from library.tables import Branch
 from recommender import curation
 from recommender.acquisitions import read_candidates
-from recommender.arrays import FloatArray, History, IntArray, build_history
+from recommender.arrays import History, IntArray, build_history
 from recommender.audience import Audience, read_audience, read_nos
 from recommender.candidates import Candidate, Candidates
 from recommender.diversity import Sides
@@ -27,13 +27,10 @@ from recommender.metrics import BoolArray
 from recommender.ranking import Chosen
 from recommender.reasons import Cited, Evidence, as_json, build_reasons
 from recommender.rules import rules_for
-from recommender.scoring import Explanation, explain, score_block, standardise
+from recommender.scoring import Explanation, explain, score_block
 from recommender.stated import Hits, find_hits
 from recommender.versions import Served, load_current
 
-YARDSTICK = 300
-"""Works that each patron's scores are measured against: where fewer are up for
-matching, the newest others stand in, or a score would depend on the day's company."""
 CITED = 5
 """Loans that are looked up for the reasons of one match."""
 NOBODYS: IntArray = np.empty(0, np.int64)
@@ -51,7 +48,6 @@ class Run:
         candidates: The works in question.
         served: The model in use; None while there is none.
         columns: Shape (candidates,), their columns in the model.
-        beside: Columns of other works that scores are measured against.
         rules: In force.
         floors: Branch id to the least score worth telling.
         sides: Of the candidates, for variety.
@@ -61,7 +57,6 @@ class Run:
     candidates: Candidates
     served: Served | None
     columns: IntArray
-    beside: IntArray
     rules: Sequence[curation.Rule]
     floors: Mapping[int, float]
     sides: Sequence[Sides]
@@ -112,7 +107,6 @@ def read_run(
         candidates=candidates,
         served=served,
         columns=_columns(served, candidates.ids),
-        beside=_beside(served, candidates.ids),
         rules=rules_for(session, candidates, at=at),
         floors=_floors(session, settings),
         sides=_sides(served, candidates),
@@ -164,7 +158,7 @@ def score(run: Run, block: Block) -> curation.Curated:
     scores = block.hits.scores(n_rows, n)
     spoken_for = scores > 0
     if run.served is not None and block.history is not None and len(block.rows):
-        scores[block.rows] += _measured(run.served, block.history, run)
+        scores[block.rows] += score_block(run.served.model, block.history, run.columns)
         spoken_for[block.rows] = True
     scores[~spoken_for] = -np.inf
     curated = curation.curate(
@@ -191,13 +185,6 @@ def tell(
         _found(run, block, cell, explained.get(cell[:2]), named, curated)
         for cell in cells
     ]
-
-
-def _measured(served: Served, history: History, run: Run) -> FloatArray:
-    """Return the blend's scores, 0 the mean and 1 the spread over works at large."""
-    columns = np.concatenate([run.columns, run.beside])
-    scores = score_block(served.model, history, columns)
-    return standardise(scores)[:, : len(run.columns)]
 
 
 def _obeying(
@@ -241,13 +228,6 @@ def _columns(served: Served | None, ids: IntArray) -> IntArray:
     if served is None:
         return np.zeros(len(ids), np.int64)
     return find_places(served.works, ids)[0]
-
-
-def _beside(served: Served | None, ids: IntArray) -> IntArray:
-    if served is None or len(ids) >= YARDSTICK:
-        return np.empty(0, np.int64)
-    others = np.flatnonzero(~np.isin(served.works, ids))
-    return others[len(others) - min(len(others), YARDSTICK - len(ids)) :]
 
 
 def _floors(session: Session, settings: Settings) -> dict[int, float]:

@@ -19,7 +19,7 @@ from library.tables import BlendWeight, Evaluation, ModelVersion
 from library.vocabulary import ModelState
 from recommender.arrays import IntArray, Loans, WorksText, is_dated
 from recommender.catalogue import read_texts, read_work_ids
-from recommender.comparison import Comparison, Weights, compare, find_fault
+from recommender.comparison import Comparison, InUse, compare, find_fault
 from recommender.groups import read_groups
 from recommender.interactions import NO_IDS, Codes, Signals, read_codes, read_signals
 from recommender.popular import most_borrowed
@@ -107,7 +107,7 @@ def train(
         with reading(sessions) as session:
             material = read_material(session, at=at)
             names = read_groups(session, material.signals.patrons)
-            in_use = _weights_in_use(session)
+            in_use = _in_use(session)
         progress(1, STEPS)
         loans, texts = material.signals.loans, material.texts
         comparison = compare(loans, texts, names, in_use, seed=seed)
@@ -124,7 +124,7 @@ def train(
     with sessions.begin() as session:
         version = session.get_one(ModelVersion, version_id)
         version.file, version.sha256 = file_of(settings, version_id).name, sha256
-        _describe(version, material, comparison)
+        _describe(version, material, model, comparison)
         session.add_all(_rows(version_id, model, comparison))
         version.state, version.cause = ModelState.CANDIDATE, find_fault(comparison)
         if version.cause is None:
@@ -210,19 +210,23 @@ def _fail(sessions: Sessions, version_id: int, error: Exception) -> None:
         version.cause = f"{type(error).__name__}: {error}"[:500]
 
 
-def _weights_in_use(session: Session) -> Weights:
+def _in_use(session: Session) -> InUse:
     version = find_current(session)
-    found: dict[str, dict[str, float]] = {}
-    if version is not None:
-        mine = BlendWeight.model_version_id == version.id
-        for row in session.scalars(select(BlendWeight).where(mine)):
-            found.setdefault(row.stratum, {})[row.part] = row.weight
-    return found
+    if version is None:
+        return InUse()
+    weights: dict[str, dict[str, float]] = {}
+    mine = BlendWeight.model_version_id == version.id
+    for row in session.scalars(select(BlendWeight).where(mine)):
+        if row.weight:
+            weights.setdefault(row.stratum, {})[row.part] = row.weight
+    return InUse(weights, version.settings.get("softening", {}))
 
 
 def _describe(
-    version: ModelVersion, material: Material, comparison: Comparison
+    version: ModelVersion, material: Material, model: Model, comparison: Comparison
 ) -> None:
+    softening = {str(name): str(how) for name, how in model.softening.items()}
+    version.settings = {"softening": softening}
     loans = material.signals.loans
     version.loans, version.works = len(loans.row), len(material.works)
     version.patrons = len(np.unique(loans.row))

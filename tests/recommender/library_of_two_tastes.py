@@ -1,13 +1,25 @@
 """A small library with planted tastes, and rows to match in it."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
+from library.db import Sessions
+from library.settings import Settings
 from library.tables import Patron, Work
 from library.vocabulary import ConsentPurpose
 from tests.factories import NOON, make_loan, make_patron, make_work
+
+
+@dataclass(frozen=True)
+class Library:
+    """An installation of one test's own."""
+
+    sessions: Sessions
+    settings: Settings
+
 
 STARS, COOKS = "Astronomy", "Cookery"
 EACH = 15
@@ -38,11 +50,15 @@ def make_two_tastes(session: Session) -> tuple[list[Patron], list[Work]]:
                 at=NOON - timedelta(days=500),
             )
             patrons.append(patron)
-            borrow(session, patron, [shelf[(number * 3 + k) % 20] for k in range(8)])
+            lent = [shelf[(number * 3 + k) % 20] for k in range(8)]
+            borrow(session, patron, lent, days_ago=7 + number)
     return patrons, works
 
 
-def borrow(session: Session, patron: Patron, works: Sequence[Work]) -> None:
-    """Lend the works one by one, the last a week ago."""
+def borrow(
+    session: Session, patron: Patron, works: Sequence[Work], *, days_ago: int = 7
+) -> None:
+    """Lend the works one by one every 20 days, the last so many days ago."""
     for back, work in enumerate(reversed(works)):
-        make_loan(session, patron, work, at=NOON - timedelta(days=7 + 20 * back))
+        made = make_loan(session, patron, work, at=NOON)
+        made.borrowed_at = NOON - timedelta(days=days_ago + 20 * back)

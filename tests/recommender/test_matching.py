@@ -22,7 +22,6 @@ from library.tables import (
 from library.vocabulary import (
     Channel,
     ConsentPurpose,
-    InterestKind,
     ReasonKind,
     RuleAction,
     RuleTarget,
@@ -32,11 +31,9 @@ from library.vocabulary import (
 from profiles.consent import withdraw
 from recommender import matching
 from recommender.matching import MatchReport, match
-from recommender.training import train
 from tests.factories import (
     NOON,
     ada,
-    bo,
     make_acquisition,
     make_branch,
     make_interest,
@@ -44,20 +41,17 @@ from tests.factories import (
     make_patron,
     make_work,
 )
-from tests.recommender.library_of_two_tastes import (
-    COOKS,
-    STARS,
-    borrow,
-    make_two_tastes,
-)
+from tests.recommender.library_of_two_tastes import COOKS, STARS, Library, borrow
 
 
 @pytest.fixture
-def trained(sessions: Sessions, settings: Settings) -> Settings:
-    with sessions.begin() as session:
-        make_two_tastes(session)
-    train(sessions, settings, at=NOON)
-    return settings
+def sessions(library: Library) -> Sessions:
+    return library.sessions
+
+
+@pytest.fixture
+def trained(library: Library) -> Settings:
+    return library.settings
 
 
 def new_work(sessions: Sessions, title: str, subject: str) -> int:
@@ -79,10 +73,6 @@ def matched(sessions: Sessions, work_id: int) -> dict[str, Match]:
 
 def run(sessions: Sessions, settings: Settings, **how: object) -> MatchReport:
     return match(sessions, settings, **{"at": NOON, **how})  # type: ignore[arg-type]
-
-
-def test_an_empty_library_is_no_trouble(sessions: Sessions, settings: Settings) -> None:
-    assert run(sessions, settings) == MatchReport(0, 0, 0, 0, [])
 
 
 def test_a_new_work_goes_to_those_whose_loans_it_is_like(
@@ -188,21 +178,6 @@ def test_without_consent_only_interests_speak_and_loans_are_not_read(
     assert found.reasons == [
         {"kind": "interest", "ref": interest.id, "label": COOKS, "share": 1.0}
     ]
-
-
-def test_works_without_any_model(sessions: Sessions, settings: Settings) -> None:
-    with sessions.begin() as session:
-        make_interest(session, bo(session), STARS)
-        ada(session)
-    work = new_work(sessions, "Evenings under the stars", STARS)
-
-    report = run(sessions, settings)
-
-    assert report.matched == 1
-    assert list(matched(sessions, work)) == ["bo"]
-    with reading(sessions) as session:
-        version = session.scalars(select(ModelVersion)).one()
-        assert (version.state, version.file) == ("current", None)
 
 
 def test_a_newcomer_needs_no_training(sessions: Sessions, trained: Settings) -> None:
@@ -340,31 +315,6 @@ def test_a_lapsed_rule_does_nothing(sessions: Sessions, trained: Settings) -> No
     run(sessions, replace(trained, floor=40.0))
 
     assert not matched(sessions, work)
-
-
-def test_a_followed_creator_is_told_and_an_old_work_is_not(
-    sessions: Sessions, settings: Settings
-) -> None:
-    with sessions.begin() as session:
-        patron = bo(session)
-        interest = make_interest(
-            session, patron, "Ada Writer", kind=InterestKind.CREATOR
-        )
-        interest.follow = True
-        interest.created_at = NOON - timedelta(days=1)
-        old = make_work(
-            session, "Old", creator="Ada Writer", at=NOON - timedelta(days=9)
-        )
-        new = make_work(session, "New", creator="Ada Writer")
-        reprint = make_work(session, "Reprint", creator="Ada Writer")
-        reprint.year_greg_to = 2019
-        for work in (old, new, reprint):
-            make_acquisition(session, work)
-
-    run(sessions, settings)
-
-    with reading(sessions) as session:
-        assert list(session.scalars(select(Match.work_id))) == [new.id]
 
 
 def test_a_consent_taken_back_during_the_run_is_kept(
