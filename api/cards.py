@@ -89,12 +89,17 @@ def make_cards(
             branch=places.get(work_id),
             call_number=records[work_id].call_number if work_id in records else None,
             url=_link(records.get(work_id)),
-            why=tuple(_why(reader, reason) for reason in reasons),
+            why=explain(reader, reasons),
             verdict=verdicts.get(work_id),
         )
         for work_id, reasons in works
         if work_id in rows
     ]
+
+
+def explain(reader: Reader, reasons: Sequence[Mapping[str, Any]]) -> tuple[Why, ...]:
+    """Say why a work is here, in the reader's language."""
+    return tuple(_why(reader, reason) for reason in reasons)
 
 
 def branch_name(branch: Branch, locale: str) -> str:

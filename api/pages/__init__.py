@@ -4,6 +4,7 @@ from flask import Flask
 
 from api.pages import (
     answer,
+    feed,
     hidden,
     interests,
     leave,
@@ -19,6 +20,6 @@ def register(app: Flask) -> None:
     """Add the patron's pages to the application."""
     for room in (
         *(site, sign_in, shelf, hidden, interests, preferences, my_data),
-        *(answer, leave),
+        *(answer, leave, feed),
     ):
         app.register_blueprint(room.bp)

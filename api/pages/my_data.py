@@ -16,7 +16,7 @@ from library.i18n.messages import _
 from library.tables import Loan, Work
 from library.vocabulary import ConsentPurpose
 from notifier.ledger import ledger
-from profiles import consent, privacy
+from profiles import consent, preferences, privacy
 
 bp = Blueprint("my_data", __name__)
 
@@ -36,6 +36,7 @@ def show() -> str:
             if given.withdrawn_at is None
         }
         sent = ledger(session, patron_id=caller.patron_id, limit=_MESSAGES)
+        has_feed = preferences.get(session, caller.patron_id).feed_token is not None
         loans = session.execute(
             select(Loan, Work)
             .join(Work)
@@ -50,6 +51,8 @@ def show() -> str:
         sent=sent,
         loans=loans,
         states=STATES,
+        has_feed=has_feed,
+        feed=browser.pop("feed", None),
         causes=CAUSES,
     )
 

@@ -1,7 +1,7 @@
 """A patron's own page: shelves of works, each with its reasons and three answers."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from flask import Blueprint, render_template, request, url_for
@@ -10,14 +10,15 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from api import context, forms, notices
-from api.cards import Card, make_cards
+from api.cards import Card, explain, make_cards
 from api.pages import layout, steps
 from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput
 from library.i18n.messages import _
-from library.tables import Alert, Feedback, Work
+from library.tables import Alert, Feedback, Patron
 from library.vocabulary import Verdict
+from notifier.contents import barred_works
 from recommender.shelves import shelf_for
 
 bp = Blueprint("shelf", __name__)
@@ -38,6 +39,7 @@ NOTES: Final = {
     SAVED: _("You wanted to keep these in sight."),
 }
 ON_ONE_SHELF = 24
+_LATEST = 200
 
 Reasons = Sequence[Mapping[str, Any]]
 
@@ -137,27 +139,30 @@ def _rows(
     """Yield the shelves with their cards; a work stands on the first it is on."""
     reader = context.reader()
     offered = {work_id for works in shelves.values() for work_id, _why in works}
-    left_out = _left_out(session, patron, offered)
+    left_out = barred_works(
+        session, session.get_one(Patron, patron), offered, at=utc_now()
+    )
+    # All at once: a query per shelf and side of a card would be forty.
+    plain = make_cards(session, reader, patron, [(w, ()) for w in sorted(offered)])
+    cards = {card.work_id: card for card in plain}
     placed: set[int] = set()
     for code, works in shelves.items():
         out = placed if code == SAVED else placed | left_out
-        left = [w for w in works if w[0] not in out][:ON_ONE_SHELF]
-        cards = make_cards(session, reader, patron, left)
-        shown = [c for c in cards if _belongs(c, code)]
+        shown = [
+            replace(cards[work_id], why=explain(reader, reasons))
+            for work_id, reasons in works
+            if work_id in cards
+            and work_id not in out
+            and _belongs(cards[work_id], code)
+        ][:ON_ONE_SHELF]
         placed.update(card.work_id for card in shown)
         title = reader.say(TITLES.get(code, code))
-        yield Row(code, title, reader.say(NOTES.get(code, "") or " "), shown)
+        yield Row(code, title, reader.say(NOTES[code]) if code in NOTES else "", shown)
 
 
 def _belongs(card: Card, code: str) -> bool:
     """Tell whether a work, as it was answered, still stands on a shelf."""
     return card.verdict is None or (card.verdict is Verdict.WANTED and code == SAVED)
-
-
-def _left_out(session: Session, patron_id: int, works: Collection[int]) -> set[int]:
-    """Return those that the patron wants left out, from now on and not from later."""
-    wanted = select(Work.id).where(Work.id.in_(works), steps.is_left_out(patron_id))
-    return set(session.scalars(wanted))
 
 
 def _alerted(session: Session, patron_id: int) -> list[tuple[int, Reasons]]:
@@ -174,7 +179,7 @@ def _alerted(session: Session, patron_id: int) -> list[tuple[int, Reasons]]:
             Feedback.id.is_(None),
         )
         .order_by(Alert.created_at.desc(), Alert.score.desc(), Alert.id)
-        .limit(ON_ONE_SHELF)
+        .limit(_LATEST)
     )
     return list(rows)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, func, or_, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from api import notices
@@ -24,7 +24,6 @@ from library.tables import (
     Subject,
     Suppression,
     Work,
-    WorkCreator,
     WorkSubject,
 )
 from library.vocabulary import Channel, SuppressionKind, Verdict
@@ -166,31 +165,6 @@ def offered_suppression(session: Session, patron_id: int) -> Offer | None:
         .limit(1)
     ).first()
     return Offer(*row) if row else None
-
-
-def is_left_out(patron_id: int) -> ColumnElement[bool]:
-    """Return the condition under which the patron wants a `Work` left out."""
-
-    def wished(kind: SuppressionKind) -> Any:
-        return select(Suppression.target).where(
-            Suppression.patron_id == patron_id, Suppression.kind == kind
-        )
-
-    by_creator = (
-        select(WorkCreator.work_id)
-        .join(Creator)
-        .where(Creator.squash.in_(wished(SuppressionKind.CREATOR)))
-    )
-    by_subject = (
-        select(WorkSubject.work_id)
-        .join(Subject)
-        .where(Subject.squash.in_(wished(SuppressionKind.SUBJECT)))
-    )
-    return or_(
-        Work.id.in_(by_creator),
-        Work.id.in_(by_subject),
-        func.coalesce(Work.series_squash, "").in_(wished(SuppressionKind.SERIES)),
-    )
 
 
 def _record(

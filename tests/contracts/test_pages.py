@@ -17,11 +17,12 @@ import api
 from api.app import create_app
 from api.auth import magic_link, principal
 from library.clock import utc_now
-from library.db import Sessions
+from library.db import Sessions, make_engine, make_sessions
 from library.settings import Settings
 from library.tables import Base, Harvest, Patron, SignedIn, Staff
 from library.vocabulary import ReasonKind, Verdict
 from notifier.links import leave_token, verdict_token
+from tests import databases
 from tests.browsing import Browser, Page, make_staff
 from tests.factories import (
     NOON,
@@ -36,6 +37,7 @@ from tests.factories import (
 )
 
 HERE = Path(api.__file__).parent
+Walk = list[tuple[str, Page]]
 NOT_PAGES: Final = ("/api/", "/static/")
 
 
@@ -51,6 +53,22 @@ class House:
 
 @pytest.fixture
 def house(settings: Settings, sessions: Sessions) -> House:
+    return _furnished(settings, sessions)
+
+
+@pytest.fixture(scope="module")
+def walked(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
+) -> Iterator[Walk]:
+    """Every page as each visitor sees it: what it looks like hangs on no database."""
+    home = tmp_path_factory.mktemp("walk")
+    engine = make_engine(databases.sqlite_copy(sqlite_template, home))
+    settings = replace(Settings(), home=home, secret="a secret for tests only")
+    yield list(every_page(_furnished(settings, make_sessions(engine))))
+    engine.dispose()
+
+
+def _furnished(settings: Settings, sessions: Sessions) -> House:
     app = create_app(replace(settings, language="en"), sessions)
     with sessions.begin() as session:
         patrons = {"en": ada(session), "fa": cy(session)}
@@ -79,6 +97,7 @@ def house(settings: Settings, sessions: Sessions) -> House:
         },
         "leave.ask": {"token": leave_token(settings.secret, 1, "all")},
         "sign_in.confirm": {"token": link.link.rpartition("/")[2]},
+        "feed.show": {"token": "ended"},
         "sources.log": {"source_id": source.id},
     }
     visitors = {
@@ -144,8 +163,8 @@ def test_opening_any_page_changes_no_row(house: House) -> None:
     assert seen.count(200) > 60  # else the walk met nothing but doors
 
 
-def test_every_page_speaks_one_language_in_its_direction(house: House) -> None:
-    for where, page in every_page(house):
+def test_every_page_speaks_one_language_in_its_direction(walked: Walk) -> None:
+    for where, page in walked:
         direction = {"en": "ltr", "fa": "rtl"}[page.tree.get("lang", "")]
         assert page.tree.get("dir") == direction, where
         assert len(page.find("//h1")) == 1, where
@@ -160,15 +179,15 @@ def test_patrons_pages_are_in_the_patrons_language(house: House) -> None:
                 assert page.tree.get("lang") == lang, address
 
 
-def test_headings_go_down_one_level_at_a_time(house: House) -> None:
-    for where, page in every_page(house):
+def test_headings_go_down_one_level_at_a_time(walked: Walk) -> None:
+    for where, page in walked:
         levels = [int(h.tag[1]) for h in page.find("//h1|//h2|//h3|//h4")]
         steps = [b - a for a, b in pairwise(levels)]
         assert all(step <= 1 for step in steps), (where, levels)
 
 
-def test_every_field_has_a_label_and_every_button_a_name(house: House) -> None:
-    for where, page in every_page(house):
+def test_every_field_has_a_label_and_every_button_a_name(walked: Walk) -> None:
+    for where, page in walked:
         for field in page.find("//input[not(@type='hidden')]|//select|//textarea"):
             labelled = page.find(f"//label[@for='{field.get('id')}']")
             assert labelled or field.xpath("ancestor::label"), (
@@ -180,8 +199,8 @@ def test_every_field_has_a_label_and_every_button_a_name(house: House) -> None:
             assert name.strip(), where
 
 
-def test_ids_are_single_and_links_within_a_page_lead_somewhere(house: House) -> None:
-    for where, page in every_page(house):
+def test_ids_are_single_and_links_within_a_page_lead_somewhere(walked: Walk) -> None:
+    for where, page in walked:
         ids = [str(i) for i in page.find("//@id")]
         assert len(ids) == len(set(ids)), where
         for target in page.find("//a[starts-with(@href,'#')]/@href"):
@@ -190,8 +209,8 @@ def test_ids_are_single_and_links_within_a_page_lead_somewhere(house: House) -> 
             assert set(names.split()) <= set(ids), (where, names)
 
 
-def test_only_a_post_acts_and_carries_this_browsers_token(house: House) -> None:
-    for where, page in every_page(house):
+def test_only_a_post_acts_and_carries_this_browsers_token(walked: Walk) -> None:
+    for where, page in walked:
         for form in page.find("//form"):
             if form.get("method") == "post":
                 assert form.xpath(".//input[@name='form']/@value"), where
@@ -206,17 +225,17 @@ def test_every_post_of_a_form_answers_and_none_is_a_get(house: House) -> None:
 
 
 def test_no_page_has_script_or_style_of_its_own_or_asks_another_host(
-    house: House,
+    walked: Walk,
 ) -> None:
-    for where, page in every_page(house):
+    for where, page in walked:
         assert not page.find("//script|//style|//iframe|//object|//img[@src]"), where
         assert not page.find("//@style|//@*[starts-with(name(),'on')]"), where
         for address in page.find("//link/@href"):
             assert address.startswith("/static/"), (where, address)
 
 
-def test_every_answer_is_guarded_by_headers(house: House) -> None:
-    for where, page in every_page(house):
+def test_every_answer_is_guarded_by_headers(walked: Walk) -> None:
+    for where, page in walked:
         headers = page.headers
         policy = headers["Content-Security-Policy"]
         assert policy.startswith("default-src 'none'"), where
