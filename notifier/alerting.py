@@ -269,7 +269,7 @@ def _take_turn(
         return _Turn(cause=ruling.cause)
     selection = _select(session, settings, patron, at)
     _add_alerts(session, patron_id, selection, at)
-    alerts = _open_alerts(session, patron, at)
+    alerts = _open_alerts(session, patron, selection, at)
     made = len(selection.chosen)
     if not alerts:
         _advance(preference, patron, at)
@@ -383,7 +383,9 @@ def _add_alerts(
     session.flush()
 
 
-def _open_alerts(session: Session, patron: Patron, at: datetime) -> list[Alert]:
+def _open_alerts(
+    session: Session, patron: Patron, selection: Selection, at: datetime
+) -> list[Alert]:
     alerts = session.scalars(
         select(Alert)
         .where(
@@ -393,7 +395,9 @@ def _open_alerts(session: Session, patron: Patron, at: datetime) -> list[Alert]:
         )
         .order_by(Alert.id)
     ).all()
-    barred = barred_works(session, patron, [a.work_id for a in alerts], at=at)
+    looked_at = {candidate.work_id for candidate in selection.chosen}
+    older = {alert.work_id for alert in alerts} - looked_at
+    barred = barred_works(session, patron, older, at=at)
     for alert in alerts:
         if alert.work_id in barred:
             alert.withdrawn_at = at

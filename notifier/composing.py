@@ -1,6 +1,6 @@
 """From a delivery to its message: the facts as they are now, and the gate once more."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import select
@@ -24,7 +24,7 @@ from notifier.rendering import (
 from notifier.sealing import unseal
 from profiles.causes import Cause
 from profiles.preferences import get
-from profiles.standing import SHOWN, Standing, standing
+from profiles.standing import SHOWN, ContactStanding, standing
 
 PRIVATE = frozenset({Purpose.SIGN_IN, Purpose.CONFIRM})
 """Messages that open doors: their words are kept nowhere."""
@@ -36,7 +36,7 @@ class Composed:
 
     message: Message | None
     """None on a channel that a patron comes to."""
-    contact_point_id: int | None
+    contact: ContactStanding | None = None
     shown: tuple[Entry, ...] = ()
 
 
@@ -58,6 +58,7 @@ def compose(
     )
     if patron is None:
         return Ruling(Answer.NEVER, Cause.GONE)
+    preference = get(session, delivery.patron_id)  # kept, so that it is read once
     stands = standing(
         session,
         delivery.patron_id,
@@ -70,9 +71,21 @@ def compose(
     ruling = may_send(stands, delivery.purpose, delivery.channel, at, house=house)
     if ruling.answer is not Answer.SEND:
         return ruling
+    to = recipient(
+        settings,
+        patron,
+        session.get_one(Branch, patron.branch_id),
+        stands.contact.address if stands.contact else "",
+        rhythm=preference.rhythm,
+        discreet=preference.discreet,
+    )
     if delivery.purpose is Purpose.DIGEST:
-        return _digest(session, settings, delivery, patron, stands, at)
-    return _private(session, settings, delivery, patron, stands, at)
+        made = _digest(session, settings, delivery, patron, to, at=at)
+    else:
+        made = _private(settings, delivery, to, at=at)
+    if isinstance(made, Composed):
+        return replace(made, contact=stands.contact)
+    return made
 
 
 def alerts_of(session: Session, delivery: Delivery) -> list[Alert]:
@@ -87,12 +100,13 @@ def alerts_of(session: Session, delivery: Delivery) -> list[Alert]:
     )
 
 
-def _digest(
+def _digest(  # noqa: PLR0913 -- what a digest is made from
     session: Session,
     settings: Settings,
     delivery: Delivery,
     patron: Patron,
-    stands: Standing,
+    to: Recipient,
+    *,
     at: datetime,
 ) -> Composed | Ruling:
     alerts = alerts_of(session, delivery)
@@ -101,50 +115,23 @@ def _digest(
     if not told:
         return Ruling(Answer.NEVER, Cause.NOTHING_LEFT)
     if delivery.channel in SHOWN:
-        return Composed(None, None)
+        return Composed(None)
     digest: Digest[Entry] = arrange(
         entries(session, told, branch_id=patron.branch_id), limit=settings.digest_limit
     )
     labels = interest_labels(session, {entry.interest_id for entry in digest.shown})
-    to = _recipient(session, settings, patron, stands)
     message = render_digest(settings, delivery, to, digest, labels, at=at)
-    return Composed(message, _contact_id(stands), tuple(digest.shown))
+    return Composed(message, shown=tuple(digest.shown))
 
 
 def _private(
-    session: Session,
-    settings: Settings,
-    delivery: Delivery,
-    patron: Patron,
-    stands: Standing,
-    at: datetime,
+    settings: Settings, delivery: Delivery, to: Recipient, *, at: datetime
 ) -> Composed | Ruling:
     sealed = delivery.parameters
     if delivery.purpose not in PRIVATE or "link" not in sealed:
         return Ruling(Answer.NEVER, Cause.NOTHING_LEFT)
-    to = _recipient(session, settings, patron, stands)
     link = unseal(settings.secret, sealed["link"])
     if delivery.purpose is Purpose.CONFIRM:
-        message = render_confirm(settings, delivery, to, link=link, at=at)
-    else:
-        code = unseal(settings.secret, sealed["code"])
-        message = render_sign_in(settings, delivery, to, link=link, code=code, at=at)
-    return Composed(message, _contact_id(stands))
-
-
-def _recipient(
-    session: Session, settings: Settings, patron: Patron, stands: Standing
-) -> Recipient:
-    preference = get(session, patron.id)
-    return recipient(
-        settings,
-        patron,
-        session.get_one(Branch, patron.branch_id),
-        stands.contact.address if stands.contact else "",
-        rhythm=preference.rhythm,
-        discreet=preference.discreet,
-    )
-
-
-def _contact_id(stands: Standing) -> int | None:
-    return stands.contact.id if stands.contact else None
+        return Composed(render_confirm(settings, delivery, to, link=link, at=at))
+    code = unseal(settings.secret, sealed["code"])
+    return Composed(render_sign_in(settings, delivery, to, link=link, code=code, at=at))

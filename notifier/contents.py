@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import BindParameter, String, bindparam, cast, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from library.db import UtcDateTime
 from library.tables import (
     Alert,
     BibRecord,
@@ -30,6 +31,34 @@ from library.vocabulary import RuleAction
 
 Target = tuple[str, str]
 """A kind (work, creator, subject, series) and the id or squash it names."""
+
+
+# Asked for every patron: made once, so that only the values are new each time.
+_PATRON: BindParameter[int] = bindparam("patron_id")
+_WORKS: BindParameter[int] = bindparam("work_ids", expanding=True)
+_MET = union_all(
+    *(
+        select(table.work_id).where(
+            table.patron_id == _PATRON, table.work_id.in_(_WORKS)
+        )
+        for table in (Loan, Hold, Feedback)
+    )
+)
+_RECORDS = select(BibRecord.work_id, BibRecord.withdrawn_at).where(
+    BibRecord.work_id.in_(_WORKS)
+)
+_UNWANTED = union_all(
+    select(cast(Suppression.kind, String), Suppression.target).where(
+        Suppression.patron_id == _PATRON
+    ),
+    select(cast(Rule.target_kind, String), Rule.target).where(
+        Rule.action == RuleAction.EXCLUDE,
+        Rule.starts_at <= bindparam("at", type_=UtcDateTime),
+        Rule.ends_at > bindparam("at", type_=UtcDateTime),
+        or_(Rule.branch_id.is_(None), Rule.branch_id == bindparam("branch_id")),
+        or_(Rule.category.is_(None), Rule.category == bindparam("category")),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -146,24 +175,12 @@ def _call_numbers(
 
 
 def _met_before(session: Session, patron_id: int, work_ids: list[int]) -> set[int]:
-    met: set[int] = set()
-    for table in (Loan, Hold, Feedback):
-        met |= set(
-            session.scalars(
-                select(table.work_id).where(
-                    table.patron_id == patron_id, table.work_id.in_(work_ids)
-                )
-            )
-        )
-    return met
+    given = {"patron_id": patron_id, "work_ids": work_ids}
+    return set(session.scalars(_MET, given))
 
 
 def _withdrawn(session: Session, work_ids: list[int]) -> set[int]:
-    rows = session.execute(
-        select(BibRecord.work_id, BibRecord.withdrawn_at).where(
-            BibRecord.work_id.in_(work_ids)
-        )
-    )
+    rows = session.execute(_RECORDS, {"work_ids": work_ids})
     live: dict[int, bool] = defaultdict(bool)
     for work_id, withdrawn_at in rows:
         live[work_id] |= withdrawn_at is None
@@ -171,20 +188,16 @@ def _withdrawn(session: Session, work_ids: list[int]) -> set[int]:
 
 
 def _unwanted(session: Session, patron: Patron, at: datetime) -> set[Target]:
-    own = session.execute(
-        select(Suppression.kind, Suppression.target).where(
-            Suppression.patron_id == patron.id
-        )
+    rows = session.execute(
+        _UNWANTED,
+        {
+            "patron_id": patron.id,
+            "at": at,
+            "branch_id": patron.branch_id,
+            "category": patron.category,
+        },
     )
-    by_rule = session.execute(
-        select(Rule.target_kind, Rule.target).where(
-            Rule.action == RuleAction.EXCLUDE,
-            and_(Rule.starts_at <= at, Rule.ends_at > at),
-            or_(Rule.branch_id.is_(None), Rule.branch_id == patron.branch_id),
-            or_(Rule.category.is_(None), Rule.category == patron.category),
-        )
-    )
-    return {(str(kind), target) for kind, target in [*own, *by_rule]}
+    return {(str(kind), target) for kind, target in rows}
 
 
 def _aimed_at(session: Session, work_ids: list[int], targets: set[Target]) -> set[int]:

@@ -245,7 +245,7 @@ class _Desk:
             channel.open()
         except DeliveryFailed as failure:
             self._rest(claim.channel, failure)
-            self._finish(claim, Composed(None, None), failure)
+            self._finish(claim, Composed(None), failure)
             return
         composed = self._compose(claim)
         if composed is None:
@@ -277,7 +277,7 @@ class _Desk:
             if isinstance(made, Composed):
                 delivery.data_at = self._now()
                 return made
-            self._write(session, claim, delivery, Composed(None, None), made)
+            self._write(session, claim, delivery, Composed(None), made)
             return None
 
     def _composed(
@@ -319,9 +319,9 @@ class _Desk:
     ) -> None:
         at = self._now()
         was_out = delivery.data_at is not None
-        outcome = settle(
-            delivery, result, at=at, failures=_failures(session, delivery.id)
-        )
+        failed = isinstance(result, DeliveryFailed)
+        failures = _failures(session, delivery.id) if failed else 0
+        outcome = settle(delivery, result, at=at, failures=failures)
         session.add(_ledger_entry(delivery, claim, composed, result, outcome, at))
         _record_health(session, composed, result, at)
         if outcome is Outcome.SENT:
@@ -426,12 +426,13 @@ def _reason(result: Result) -> str:
 def _record_health(
     session: Session, composed: Composed, result: Result, at: datetime
 ) -> None:
-    if composed.contact_point_id is None or isinstance(result, Ruling):
+    contact = composed.contact
+    if contact is None or isinstance(result, Ruling):
         return
     trouble = trouble_of(result) if isinstance(result, DeliveryFailed) else None
-    if trouble is None and isinstance(result, DeliveryFailed):
+    if trouble is None and (isinstance(result, DeliveryFailed) or not contact.troubled):
         return
-    point = session.get(ContactPoint, composed.contact_point_id)
+    point = session.get(ContactPoint, contact.id)
     if point is None:
         return
     if trouble:

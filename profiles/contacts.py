@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import BindParameter, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from library.errors import InvalidInput, NotFound
@@ -19,6 +19,29 @@ HARD_LIMIT = 2
 """At the second hard bounce a contact point is stopped."""
 SOFT_LIMIT = 6
 """At the sixth soft bounce in a row too; before it, pauses of 2, 4, … 32 hours."""
+
+
+_PATRON: BindParameter[int] = bindparam("patron_id")
+_READER = (
+    select(func.min(Guardian.guardian_id))
+    .where(Guardian.patron_id == _PATRON)
+    .scalar_subquery()
+)
+# Asked before every message: made once, so that only the values are new each time.
+_BEST = (
+    select(ContactPoint)
+    .where(
+        ContactPoint.patron_id == func.coalesce(_READER, _PATRON),
+        ContactPoint.channel == bindparam("channel"),
+    )
+    .order_by(
+        ContactPoint.stopped_at.is_not(None),
+        ContactPoint.verified_at.is_(None),
+        ContactPoint.created_at.desc(),
+        ContactPoint.id.desc(),
+    )
+    .limit(1)
+)
 
 
 class Trouble(StrEnum):
@@ -69,26 +92,8 @@ def address_of(
 
     One that works goes before one that does not, then the newest.
     """
-    reader = session.scalar(
-        select(Guardian.guardian_id)
-        .where(Guardian.patron_id == patron_id)
-        .order_by(Guardian.guardian_id)
-        .limit(1)
-    )
-    return session.scalar(
-        select(ContactPoint)
-        .where(
-            ContactPoint.patron_id == (reader or patron_id),
-            ContactPoint.channel == channel,
-        )
-        .order_by(
-            ContactPoint.stopped_at.is_not(None),
-            ContactPoint.verified_at.is_(None),
-            ContactPoint.created_at.desc(),
-            ContactPoint.id.desc(),
-        )
-        .limit(1)
-    )
+    given = {"patron_id": patron_id, "channel": channel}
+    return session.scalar(_BEST, given)
 
 
 def add(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
+from sqlalchemy import BindParameter, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from library.errors import NotFound
@@ -29,6 +29,19 @@ SHOWN = frozenset({Channel.PAGE, Channel.FEED})
 """Channels a patron comes to; nothing is carried, so nothing can disturb."""
 
 
+# Asked before every message: made once, so that only the values are new each time.
+_PATRON: BindParameter[int] = bindparam("patron_id")
+_LIVE = select(Consent.purpose).where(
+    Consent.patron_id == _PATRON, Consent.withdrawn_at.is_(None)
+)
+_OUT = select(Delivery.id, Delivery.settled_at, Delivery.data_at).where(
+    Delivery.patron_id == _PATRON,
+    Delivery.purpose.in_(CAPPED),
+    Delivery.channel.not_in(SHOWN),
+    or_(Delivery.state == DeliveryState.SENT, Delivery.data_at.is_not(None)),
+)
+
+
 @dataclass(frozen=True)
 class ContactStanding:
     """How a contact point stands."""
@@ -38,6 +51,8 @@ class ContactStanding:
     verified: bool = True
     stopped: bool = False
     retry_at: datetime | None = None
+    troubled: bool = False
+    """Bounces are counted against it; a success clears them."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +121,7 @@ def _is_active(session: Session, patron: Patron, at: datetime) -> bool:
 
 
 def _consents(session: Session, patron_id: int) -> frozenset[ConsentPurpose]:
-    live = select(Consent.purpose).where(
-        Consent.patron_id == patron_id, Consent.withdrawn_at.is_(None)
-    )
-    return frozenset(session.scalars(live))
+    return frozenset(session.scalars(_LIVE, {"patron_id": patron_id}))
 
 
 def _contact(
@@ -129,6 +141,7 @@ def _contact(
         verified=point.verified_at is not None,
         stopped=point.stopped_at is not None,
         retry_at=point.retry_at,
+        troubled=bool(point.hard or point.soft),
     )
 
 
@@ -136,16 +149,6 @@ def _recent(
     session: Session, patron_id: int, at: datetime, besides: int | None
 ) -> tuple[datetime, ...]:
     # One that may be out (data_at) counts as out, or two workers would pass the cap.
-    rows = session.execute(
-        select(Delivery.id, Delivery.settled_at, Delivery.data_at).where(
-            Delivery.patron_id == patron_id,
-            Delivery.purpose.in_(CAPPED),
-            Delivery.channel.not_in(SHOWN),
-            or_(
-                Delivery.state == DeliveryState.SENT,
-                Delivery.data_at.is_not(None),
-            ),
-        )
-    )
+    rows = session.execute(_OUT, {"patron_id": patron_id})
     moments = [sent or data for own, sent, data in rows if own != besides]
     return tuple(sorted(m for m in moments if m and m > at - CAP_WINDOW))

@@ -1,4 +1,4 @@
-"""A delivering process that can be killed: `python -m tests.faults.courier AT NAME`."""
+"""A process that can be killed: `python -m tests.faults.courier TASK AT NAME`."""
 
 import os
 import sys
@@ -6,14 +6,19 @@ from datetime import datetime
 
 from library.runtime import start
 from library.settings import Settings
+from notifier.alerting import make_alerts
 from notifier.delivery import deliver_due
 
 
 def main() -> None:
-    """Deliver what is due at a moment, then end."""
-    at, name = datetime.fromisoformat(sys.argv[1]), sys.argv[2]
+    """Build digests or deliver what is due at a moment, then end."""
+    task, at, name = sys.argv[1], datetime.fromisoformat(sys.argv[2]), sys.argv[3]
     own = start(Settings.from_env(os.environ))  # noqa: TID251 -- a process of its own
-    deliver_due(own.sessions, own.settings, at=at, worker=f"{name}-{os.getpid()}")
+    if task == "build":
+        make_alerts(own.sessions, own.settings, at=at)
+    else:
+        worker = f"{name}-{os.getpid()}"
+        deliver_due(own.sessions, own.settings, at=at, worker=worker)
 
 
 if __name__ == "__main__":

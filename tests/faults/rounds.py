@@ -39,6 +39,8 @@ class Rounds:
     seen: Callable[[], int] = int
     """How many messages the server took."""
     seed: int = 1
+    task: str = "deliver"
+    """Or "build"."""
     apart: timedelta = timedelta()
     """How far the couriers' clocks are from each other."""
     killed: int = 0
@@ -50,14 +52,15 @@ class Rounds:
     def run(self, at: datetime) -> None:
         """Go on until nothing is open, or fail after a hundred rounds."""
         for _ in range(100):
-            self._round(at)
+            self.once(at)
             due_at = self._next_due()
             if due_at is None:
                 return
             at = max(due_at, at) + timedelta(seconds=1)
         raise AssertionError("still open after a hundred rounds")
 
-    def _round(self, at: datetime) -> None:
+    def once(self, at: datetime) -> None:
+        """Let all work once, with kills, until each has ended by itself."""
         running = [self.start(at, number) for number in range(self.couriers)]
         kill_at = self._next_kill()
         while any(one.poll() is None for one in running):
@@ -82,7 +85,10 @@ class Rounds:
         """Start one courier."""
         moment = (at + self.apart * number).isoformat()
         return subprocess.Popen(  # noqa: S603 -- our own module
-            [sys.executable, "-m", "tests.faults.courier", moment, f"courier{number}"],
+            [
+                *(sys.executable, "-m", "tests.faults.courier"),
+                *(self.task, moment, f"courier{number}"),
+            ],
             cwd=ROOT,
             env={**os.environ, **environment(self.settings)},  # noqa: TID251 -- for a child
         )

@@ -8,11 +8,11 @@ from datetime import timedelta
 from random import Random
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from library.db import Sessions, reading
 from library.settings import Settings
-from library.tables import ContactPoint, Delivery
+from library.tables import Alert, ContactPoint, Delivery
 from library.vocabulary import ConsentPurpose, DeliveryState
 from notifier.alerting import make_alerts
 from tests.factories import NOON, make_patron, make_work
@@ -142,8 +142,44 @@ def test_fr9_clocks_a_minute_apart_do_no_harm(
     assert lost(sessions, server) == []
 
 
+def test_fr6_five_builders_make_one_digest_per_patron_and_date(
+    sessions: Sessions, settings: Settings
+) -> None:
+    count = size(25, 300, 3_000)
+    patrons_with_a_match(sessions, count)
+    for day in range(2):
+        rounds = Rounds(
+            sessions,
+            settings,
+            couriers=size(3, 5, 5),
+            kills=size(2, 10, 50),
+            each=size(6, 25, 50),
+            seen=lambda: _made(sessions),
+            task="build",
+        )
+        rounds.once(NOON + timedelta(days=7 * day))
+
+    with reading(sessions) as session:
+        made = session.scalars(select(Delivery)).all()
+        loose = session.scalars(select(Alert).where(Alert.delivery_id.is_(None))).all()
+    assert len(made) == count
+    assert len({one.patron_id for one in made}) == count
+    assert loose == []
+
+
+def _made(sessions: Sessions) -> int:
+    with reading(sessions) as session:
+        return session.scalar(select(func.count(Delivery.id))) or 0
+
+
 def digests(sessions: Sessions, settings: Settings, count: int) -> None:
     """Make this many patrons, each with a digest that is due."""
+    patrons_with_a_match(sessions, count)
+    assert make_alerts(sessions, settings, at=NOON).digests == count
+
+
+def patrons_with_a_match(sessions: Sessions, count: int) -> None:
+    """Make this many patrons whom one new work suits."""
     with sessions.begin() as session:
         work = make_work(session, "Contact")
         for number in range(count):
@@ -151,7 +187,6 @@ def digests(sessions: Sessions, settings: Settings, count: int) -> None:
                 session, f"Patron{number}", consents=(ConsentPurpose.ALERTS,)
             )
             make_match(session, patron, work)
-    assert make_alerts(sessions, settings, at=NOON).digests == count
 
 
 def lost(sessions: Sessions, server: MailServer, *, besides: str = "") -> list[str]:
