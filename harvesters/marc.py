@@ -18,7 +18,7 @@ from harvesters.safe_html import summary_text, web_link
 from library.text import doi, isbn13, issn
 
 _ISBD_TAIL = re.compile(r"[\s/:;,=.،؛]+$")
-_ABBREVIATION = re.compile(r"(?:^|[\s.])\w{1,3}\.$")
+_ABBREVIATION = re.compile(r"(?:^|[\s.])(?:\w|Jr|Sr|Dr|St|etc|ed|vol|no)\.$")
 # Marks around words that do not sort ("The ", "Der "), in MARC and in UNIMARC.
 _NON_SORTING = re.compile("[\x88\x89\x98\x9c]|<<|>>")
 _SCHEMES = {"0": "lcsh", "1": "lcshac", "2": "mesh", "3": "nal", "5": "csh", "6": "rvm"}

@@ -28,6 +28,7 @@ def next_check(
         jitter: 0 to 1, spreads sources that began together over a tenth.
     """
     wait = max(_rhythm(at, published), _freshness(at, headers or {}))
+    wait = min(wait, LONGEST)
     spread = wait * (0.1 * (jitter - 0.5))
     return at + min(max(wait + spread, SHORTEST), LONGEST)
 

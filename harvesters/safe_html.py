@@ -13,7 +13,10 @@ from harvesters.records import SUMMARY_LENGTH, TITLE_LENGTH, plain
 
 # nh3 is quadratic in the depth of nesting: 244 KiB of <div> take it 8 s.
 _LONGEST = 64 * 1024
-_MARKUP = re.compile("[<&]")
+_MOST_TAGS, _SHORTER = 4000, 16 * 1024
+_ROUNDS = 3
+_TAG = re.compile(r"</?[A-Za-z!][^>]*>?")
+_MARKUP = re.compile(r"</?[A-Za-z!]|&#?\w{1,30};")
 _BLOCK = re.compile(
     r"(?i)<(?:/?(?:p|div|li|ul|ol|tr|td|h[1-6]|blockquote)\b|br\b|hr\b)"
 )
@@ -47,11 +50,21 @@ def web_link(link: str) -> str | None:
 
 
 def _text(markup: str) -> str:
-    cut = markup[:_LONGEST]
-    if not _MARKUP.search(cut):
-        return cut
-    spaced = _BLOCK.sub(lambda tag: " " + tag[0], cut)
-    cleaned = nh3.clean(
-        spaced, tags=set(), clean_content_tags=_HIDDEN, strip_comments=True
+    text = markup[:_LONGEST]
+    if text.count("<") > _MOST_TAGS:
+        text = text[:_SHORTER]
+    # What was escaped twice is markup again after the first round.
+    for _ in range(_ROUNDS):
+        if not _MARKUP.search(text):
+            break
+        text = _cleaned(text)
+    return _TAG.sub("", text)
+
+
+def _cleaned(markup: str) -> str:
+    if not _TAG.search(markup):
+        return html.unescape(markup)
+    spaced = _BLOCK.sub(lambda tag: " " + tag[0], markup)
+    return html.unescape(
+        nh3.clean(spaced, tags=set(), clean_content_tags=_HIDDEN, strip_comments=True)
     )
-    return html.unescape(cleaned)

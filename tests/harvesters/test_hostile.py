@@ -211,10 +211,12 @@ def test_each_ends_is_named_and_harms_no_other(
 def read(sessions: Sessions, fetcher: Fetcher, name: str, url: str) -> HarvestReport:
     with sessions.begin() as session:
         add_source(session, name, SourceKind.FEED, url, at=NOON)
-    begun = time.monotonic()
+    begun, worked = time.monotonic(), time.thread_time()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     report = harvest(sessions, Settings(), name, at=NOON, fetcher=fetcher)
-    assert time.monotonic() - begun < LIMITS.seconds + 1, name
+    assert time.thread_time() - worked < 1, name
+    if report.cause == "timeout":  # all else ends sooner, however slow the machine
+        assert time.monotonic() - begun < LIMITS.seconds + 1, name
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 100 * 1024, f"{name} took {grown} KiB"
     return report
