@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from harvesters.fetch import Fetched, Fetcher, Validators
 from harvesters.ingest import Ingested, Origin, ingest
 from harvesters.politeness import Turns
-from harvesters.polling import after_failure, next_check
+from harvesters.polling import after_failure, is_settled, next_check, next_move
 from harvesters.reading import Batch, Task, read
 from harvesters.records import HarvestedRecord, Rejected
 from harvesters.sources import PUSHED
@@ -200,6 +200,7 @@ def _succeed(session: Session, task: Task, run: _Run, *, at: datetime) -> None:
     kept: dict[str, Any] = {"succeeded_at": at.isoformat()}
     if run.published:
         kept["published"] = sorted(run.published)[-100:]
+    _follow_move(source, run.fetched, at=at)
     _keep(session, task.id, **kept)
     source.failures = 0
     if run.fetched is not None and run.fetched.body is not None:
@@ -210,6 +211,17 @@ def _succeed(session: Session, task: Task, run: _Run, *, at: datetime) -> None:
         return  # nothing changed there, so nothing else is written
     source.silent = False
     _record_run(session, task, run, at=at)
+
+
+def _follow_move(source: Source, fetched: Fetched | None, *, at: datetime) -> None:
+    """Adopt a new address once it has been told often enough, and for days."""
+    before = source.cursor.get("moved")
+    target = fetched.moved_to if fetched is not None else None
+    move = next_move(before, target, at=at)
+    if move is not None and is_settled(move, at=at):
+        source.url, move = str(move["to"]), None
+    if move != before:
+        source.cursor = {**source.cursor, "moved": move}
 
 
 def _failed(

@@ -22,8 +22,6 @@ from harvesters.xml import Element, children, local_name, parse_xml, text_of
 from library.errors import MalformedRecord
 from library.text import doi, isbn13, issn
 
-DAY = "YYYY-MM-DD"
-
 
 class TokenExpired(MalformedRecord):
     """The repository does not know our resumption token any more."""
@@ -41,14 +39,6 @@ class Page:
     records: tuple[Harvested, ...]
     token: str | None
     responded_at: datetime | None
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What a repository says of itself."""
-
-    granularity: str
-    earliest: str | None
 
 
 def list_records(
@@ -70,11 +60,6 @@ def list_records(
         "set": only_set,
     }
     return _asking(base, {name: value for name, value in arguments.items() if value})
-
-
-def identify(base: str) -> str:
-    """Return the address that asks a repository who it is."""
-    return _asking(base, {"verb": "Identify"})
 
 
 def parse_page(body: bytes) -> Page:
@@ -104,20 +89,6 @@ def parse_page(body: bytes) -> Page:
     )
 
 
-def parse_identity(body: bytes) -> Identity:
-    """Read an answer to Identify.
-
-    Raises:
-        MalformedRecord: It is no such answer.
-    """
-    found = children(_answer(body), "Identify")
-    if not found:
-        raise MalformedRecord("an OAI-PMH answer without Identify")
-    granularity = text_of(next(iter(children(found[0], "granularity")), None))
-    earliest = text_of(next(iter(children(found[0], "earliestDatestamp")), None))
-    return Identity(granularity or DAY, earliest or None)
-
-
 def parse_moment(text: str) -> datetime | None:
     """Read a UTC datestamp of either granularity; None if it is none."""
     try:
@@ -125,12 +96,6 @@ def parse_moment(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def write_moment(moment: datetime, granularity: str) -> str:
-    """Write a moment as the repository wants it."""
-    text = "%Y-%m-%d" if granularity == DAY else "%Y-%m-%dT%H:%M:%SZ"
-    return moment.astimezone(UTC).strftime(text)
 
 
 def _asking(base: str, arguments: Mapping[str, str | None]) -> str:

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 SHORTEST = timedelta(minutes=15)
 LONGEST = timedelta(hours=24)
 LONGEST_PAUSE = timedelta(days=3)
+_MOVES, _MOVING = 10, timedelta(days=3)
 _SEEN_OVER = timedelta(days=30)
 
 
@@ -47,6 +49,29 @@ def after_failure(
     pause = min(SHORTEST * (1 << min(failures - 1, 12)), LONGEST_PAUSE)
     pause = min(pause * (0.75 + 0.5 * jitter), LONGEST_PAUSE)
     return at + max(pause, timedelta(seconds=retry_after or 0))
+
+
+def next_move(
+    before: Mapping[str, Any] | None, target: str | None, *, at: datetime
+) -> dict[str, Any] | None:
+    """Return what is known of a source's new address after one more answer.
+
+    Args:
+        before: What was known.
+        target: Where permanent redirects alone led now; None if they did not.
+        at: Now.
+    """
+    if target is None:
+        return None
+    if before and before["to"] == target:
+        return {**before, "count": before["count"] + 1}
+    return {"to": target, "count": 1, "since": at.isoformat()}
+
+
+def is_settled(move: Mapping[str, Any], *, at: datetime) -> bool:
+    """Tell whether a new address has been told often and long enough to be adopted."""
+    since = datetime.fromisoformat(move["since"])
+    return move["count"] >= _MOVES and at - since >= _MOVING
 
 
 def _rhythm(at: datetime, published: Iterable[str]) -> timedelta:

@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -29,8 +29,8 @@ from library.errors import FetchFailed, InvalidInput, MalformedRecord
 from library.vocabulary import SourceKind
 
 BATCH = 500
-_OVERLAP = timedelta(minutes=15)
-_OVERLAP_OF_DAYS = timedelta(days=1)
+# Every repository takes whole days, and what is seen again changes nothing.
+_OVERLAP = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -208,10 +208,8 @@ def _moved_on(
     first = moved.setdefault("began", (page.responded_at or at).isoformat())
     moved["token"] = page.token
     if page.token is None:
-        granularity = moved.get("granularity") or oai_pmh.DAY
-        overlap = _OVERLAP_OF_DAYS if granularity == oai_pmh.DAY else _OVERLAP
-        began = datetime.fromisoformat(first)
-        moved["from"] = oai_pmh.write_moment(began - overlap, granularity)
+        began = datetime.fromisoformat(first).astimezone(UTC)
+        moved["from"] = (began - _OVERLAP).date().isoformat()
         for name in ("began", "restarted", "token"):
             moved.pop(name, None)
     return moved

@@ -299,6 +299,38 @@ def test_retry_after_is_obeyed(reader: Reader, site: Site) -> None:
     assert reader.source().next_check_at >= reader.at + timedelta(hours=2)  # type: ignore[operator]
 
 
+def test_a_permanent_move_is_followed_after_ten_like_answers(
+    reader: Reader, site: Site
+) -> None:
+    site.serve("/new", rss(entry(1)))
+    site.serve("/feed", Answer(status=301, headers={"Location": "/new"}))
+    reader.add()
+
+    for _ in range(9):
+        reader.harvest()
+        reader.at += timedelta(hours=8)
+    assert reader.source().url.endswith("/feed")
+
+    reader.harvest()
+    assert reader.source().url.endswith("/new")
+
+
+def test_a_source_that_was_down_for_long_comes_back_alone(
+    reader: Reader, site: Site, settings: Settings
+) -> None:
+    reader.add()
+    for _ in range(12):
+        reader.at = reader.source().next_check_at  # type: ignore[assignment]
+        harvest(reader.sessions, settings, "acq", at=reader.at, fetcher=site.fetcher())
+    source = reader.source()
+    assert source.failures == 12
+    assert source.next_check_at <= reader.at + timedelta(days=3)  # type: ignore[operator]
+
+    site.serve("/feed", rss(entry(1)))
+    reader.harvest()
+    assert reader.source().failures == 0
+
+
 def test_a_bad_entry_is_kept_to_be_read_and_the_rest_goes_in(
     reader: Reader, site: Site
 ) -> None:
