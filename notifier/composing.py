@@ -100,7 +100,7 @@ def alerts_of(session: Session, delivery: Delivery) -> list[Alert]:
     )
 
 
-def _digest(  # noqa: PLR0913 -- what a digest is made from
+def _digest(
     session: Session,
     settings: Settings,
     delivery: Delivery,

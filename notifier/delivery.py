@@ -35,6 +35,7 @@ from notifier.channels.file import FileChannel
 from notifier.channels.page import PageChannel
 from notifier.composing import PRIVATE, Composed, compose
 from notifier.gate import Ruling
+from notifier.limits import left_before_brake, wait_for
 from notifier.outcomes import HELD_FOR, Outcome, Result, Sent, settle, trouble_of
 from profiles import contacts
 from profiles.causes import Cause
@@ -227,12 +228,18 @@ class _Desk:
             channel.close()
 
     def _claim(self, limit: int) -> list[Claim]:
+        now, brake = self._now(), self._settings.daily_brake
         with self._sessions.begin() as session:
+            left = left_before_brake(session, brake, at=now)
+            if left == 0:
+                self._open.discard(Channel.EMAIL)
+                cause = f"brake: {brake} messages in 24 hours"
+                hold(session, Channel.EMAIL, cause, until=now + HELD_FOR)
             return claim_due(
                 session,
                 self._worker,
-                at=self._now(),
-                limit=limit,
+                at=now,
+                limit=min(limit, left) if left else limit,
                 channels=frozenset(self._open),
             )
 
@@ -275,10 +282,28 @@ class _Desk:
                 return None
             made = self._composed(session, delivery)
             if isinstance(made, Composed):
+                if self._must_wait(session, delivery, made):
+                    return None
                 delivery.data_at = self._now()
                 return made
             self._write(session, claim, delivery, Composed(None), made)
             return None
+
+    def _must_wait(self, session: Session, delivery: Delivery, made: Composed) -> bool:
+        if made.message is None:
+            return False
+        until = wait_for(
+            session,
+            made.message.to.address,
+            self._settings.domain_rate,
+            at=self._now(),
+        )
+        if until is None:
+            return False
+        delivery.state, delivery.worker = DeliveryState.PENDING, None
+        delivery.due_at, delivery.cause = until, Cause.RATE
+        self.report.held += 1
+        return True
 
     def _composed(
         self, session: Session, delivery: Delivery

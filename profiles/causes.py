@@ -17,6 +17,7 @@ class Cause(StrEnum):
     QUIET = "quiet hours"
     CAP = "cap"
     BOUNCED = "soft bounce"
+    RATE = "rate of the receiving domain"
     EXPIRED = "too late"
     NOTHING_LEFT = "nothing left to tell"
     CANCELLED = "cancelled"
