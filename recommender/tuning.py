@@ -4,7 +4,7 @@ The past is cut a year before today, and a year before that: what was borrowed
 in the year after a cut is the truth, what was borrowed before it the training. The
 cut has the season of today, for a university borrows other works in March than in
 September; up to three years, for one may be odd. Undated loans are held back at
-random. A tenth of the works is held out whole, so that works without loans get
+random. One work in twenty is held out whole, so that works without loans get
 weights of their own.
 """
 
@@ -41,14 +41,17 @@ from recommender.scoring import (
 
 YEAR = 365
 MOST_CUTS = 3
-ENOUGH_PATRONS = 1500
-HELD_SHARE = 0.2
-COLD_SHARE = 0.1
+ENOUGH_PATRONS = 2500
+HELD_SHARE = 0.1
+COLD_SHARE = 0.05
+FEWEST_COLD = 30
 TOP = 20
 RANDOM = 60
 BLOCK = 256
 PENALTY = 30.0
 STEADY = 0.5
+IN_COMPANY = 0.03
+ALONE = 5
 BASELINES = ("popularity", "latest")
 LEAST_WEIGHT = 1e-3
 DISCOUNT = 1 / np.log2(np.arange(2, 12))
@@ -143,7 +146,8 @@ def splits(loans: Loans, *, today: int | None, seed: int) -> Iterator[Split]:
 
 def _held_works(loans: Loans, before: BoolArray, rng: np.random.Generator) -> BoolArray:
     lent = np.unique(loans.column[before])
-    cold = rng.choice(lent, int(COLD_SHARE * len(lent)), replace=False)
+    some = max(int(COLD_SHARE * len(lent)), min(FEWEST_COLD, len(lent) // 5))
+    cold = rng.choice(lent, some, replace=False)
     return np.isin(loans.column, cold)
 
 
@@ -343,23 +347,36 @@ def choose(
     Each softening starts from the listwise softmax solution (convex, so safe on few
     patrons) and from its best single part, and climbs from there in NDCG.
     """
-    best = (-1.0, Softening.ROOT, _fallback(names))
+    sane = _fallback(names)
     if not len(pool.truth):
-        return best[1], best[2]
+        return Softening.ROOT, sane
+    value = float(ndcg(sane, soften_pool(pool, Softening.ROOT)).mean())
+    best = (value, Softening.ROOT, sane)
     for softening in Softening:
         drawn = soften_pool(pool, softening)
-        alone = np.eye(len(names))
-        single = max(alone, key=lambda w: float(ndcg(w, drawn).mean()))
-        for start in (likeliest(drawn), single):
-            weights = climb(start, drawn)
+        alone = np.array([ndcg(w, drawn).mean() for w in np.eye(len(names))])
+        single = np.eye(len(names))[int(alone.argmax())]
+        likely = likeliest(drawn)
+        useful = _useful(likely, alone)
+        for start in (likely * useful, single):
+            weights = climb(start, drawn, parts=useful)
             value = float(ndcg(weights, drawn).mean())
             if value > best[0]:
                 best = (value, softening, weights)
     return best[1], best[2]
 
 
+def _useful(
+    likely: npt.NDArray[np.float64], alone: npt.NDArray[np.float64]
+) -> BoolArray:
+    """Leave out parts that neither alone nor in company are among the best."""
+    useful = likely > IN_COMPANY * likely.max(initial=0)
+    useful[np.argsort(-alone, kind="stable")[:ALONE]] = True
+    return np.asarray(useful, bool)
+
+
 def _fallback(names: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Nothing was measured: every family of parts speaks as loud as the next."""
+    """Nothing better was measured: every family of parts speaks as loud as the next."""
     families = [name.split("@")[0].split("-")[0] for name in names]
     return np.array([1 / families.count(family) for family in families])
 
@@ -415,26 +432,32 @@ def likeliest(pool: Pool) -> npt.NDArray[np.float64]:
         jac=True,
         method="L-BFGS-B",
         bounds=[(0, None)] * n_parts,
-        options={"maxiter": 100},
+        options={"maxiter": 50},
     )
     return np.asarray(found.x)
 
 
 def climb(
-    start: npt.NDArray[np.float64], pool: Pool, *, rounds: int = 2
+    start: npt.NDArray[np.float64],
+    pool: Pool,
+    *,
+    parts: BoolArray | None = None,
+    rounds: int = 2,
 ) -> npt.NDArray[np.float64]:
     """Move one weight at a time while NDCG@10 rises beyond chance.
 
     A step counts when its mean gain is at least `STEADY` standard errors over the
-    patrons, so that few patrons move little.
+    patrons, so that few patrons move little. Only `parts` move, or those with a
+    weight.
     """
     weights = start.copy()
+    movable = np.flatnonzero(weights > 0 if parts is None else parts)
     mixed = _mixed(weights, pool)
     now = _ndcg(mixed, pool)
     for _ in range(rounds):
         moved = False
-        for part in range(len(weights)):
-            for target in _targets(weights, part):
+        for part in movable:
+            for target in _targets(weights, int(part)):
                 step = np.float32(target - weights[part])
                 trial = mixed + step * pool.scores[part]
                 then = _ndcg(trial, pool)

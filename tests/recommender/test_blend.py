@@ -1,0 +1,43 @@
+"""Mixing by weights."""
+
+import hypothesis.strategies as st
+import numpy as np
+from hypothesis import given
+from hypothesis.extra import numpy as arrays
+
+from recommender.blend import Softening, blend, soften
+
+SCORES = arrays.arrays(np.float32, 7, elements=st.floats(-50, 50, width=32))
+
+
+def test_an_unknown_score_counts_as_the_mean() -> None:
+    scores = {
+        "knn": np.array([np.nan, 1.0], np.float32),
+        "content": np.array([2.0, 1.0], np.float32),
+    }
+
+    assert blend(scores, {"knn": 1, "content": 1}).tolist() == [2.0, 2.0]
+
+
+def test_a_part_left_out_weighs_nothing() -> None:
+    scores = {"knn": np.ones(2, np.float32), "lsi": np.array([5, 9], np.float32)}
+
+    assert blend(scores, {"knn": 0.5}).tolist() == [0.5, 0.5]
+
+
+@given(SCORES, st.floats(0.125, 4, width=32))
+def test_one_part_alone_keeps_its_order(scores: np.ndarray, weight: float) -> None:
+    mixed = blend({"knn": scores}, {"knn": weight})
+
+    assert (np.diff(mixed[np.argsort(scores)]) >= 0).all()
+
+
+@given(SCORES, st.sampled_from(list(Softening)))
+def test_softening_keeps_order_and_sign(
+    scores: np.ndarray, softening: Softening
+) -> None:
+    drawn = soften(scores, softening)
+
+    assert (np.diff(drawn[np.argsort(scores)]) >= 0).all()
+    assert (drawn * scores >= 0).all()
+    assert (np.abs(drawn) <= np.abs(scores) + 1e-5).all()
