@@ -45,11 +45,11 @@ def pending(session: Session, at: datetime) -> Sequence[Row[int, int]]:
 def recent(
     session: Session, *, since: datetime, until: datetime
 ) -> Sequence[Row[int, int]]:
-    """Return id and work id of what became new in this time, matched or not."""
+    """Return id and work id of what became new in this time, the newest last."""
     return session.execute(
         select(Acquisition.id, Acquisition.work_id)
         .where(Acquisition.eligible_at > since, Acquisition.eligible_at <= until)
-        .order_by(Acquisition.id)
+        .order_by(Acquisition.eligible_at, Acquisition.id)
     ).all()
 
 

@@ -1,9 +1,10 @@
 """Is a new model version no worse than the one in use? On loans neither has seen.
 
-All is fitted once on the loans before a day, and looks for those after it, the new
-blend beside the one in use. That one is compared by its weights on the same parts: its
-own vectors know the loans of its last weeks. Popularity and the latest arrivals stand
-beside, since a model that does not beat them is not worth its keep.
+All is fitted once on the loans before a day, and looks for those after it. Three blends
+mix the same parts: the one tuned before that day, which is the honest figure; the new
+version's, and the one in use. The last two have both been tuned on later loans too, so
+they are compared with each other and with nothing else. Popularity and the latest
+arrivals stand beside: a model that does not beat them is not worth its keep.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ TOLERANCE = 0.01
 """Relative loss of NDCG that still counts as no worse: chance moves it by more."""
 FEWEST = 20
 """Measured patrons below which chance would decide."""
-OURS, IN_USE = "hamkhan", "in use"
+OURS, NEW, IN_USE = "hamkhan", "new", "in use"
 WARM, COLD = "warm", "cold"
 
 
 @dataclass(frozen=True)
-class InUse:
-    """The blend of the version in use; empty where there is none.
+class Blend:
+    """How a version mixes its parts; empty where there is none.
 
     Attributes:
         weights: By stratum and part.
@@ -73,43 +74,55 @@ class Comparison:
 
 
 def compare(
-    loans: Loans, texts: WorksText, names: Names, in_use: InUse, *, seed: int
+    loans: Loans,
+    texts: WorksText,
+    names: Names,
+    blends: Mapping[str, Blend],
+    *,
+    seed: int,
 ) -> Comparison:
-    """Measure the new blend beside the weights in use, popularity and latest."""
+    """Measure on the last loans.
+
+    Args:
+        loans: All that may be learnt from.
+        texts: Of the works.
+        names: Groups of the patrons.
+        blends: By scorer, besides the one tuned here.
+        seed: Of every random step.
+    """
     split = hold_out(loans, seed=seed)
     if split is None:
         return Comparison(None, ())
     model = fit_model(split.loans, texts, today=split.day, seed=seed)
     history = build_history(split.loans, today=split.day)
-    before = _as_in_use(model, in_use, history, texts)
+    models = {
+        name: _mixing(model, blend, history, texts)
+        for name, blend in blends.items()
+        if blend.weights
+    }
     newest = latest.fit(history, texts.arrived)
     questions = {
         WARM: _question(split, warm_works(split.loans), seed, left_out=True),
         COLD: _question(split, cold_works(split), seed, left_out=False),
     }
-    lines = [
-        line
-        for protocol, question in questions.items()
-        for line in lines_of(
-            protocol,
-            question,
-            measure(question, _scorers(model, before, history, newest, question)),
-            names,
-        )
-    ]
+    models[OURS] = model
+    lines: list[Line] = []
+    for protocol, question in questions.items():
+        scorers = _scorers(models, history, newest, question)
+        lines += lines_of(protocol, question, measure(question, scorers), names)
     return Comparison(split.day, lines)
 
 
 def find_fault(comparison: Comparison) -> str | None:
     """Say in what the new version is worse than the one in use; None if in nothing."""
     for protocol in (WARM, COLD):
-        ours = find_line(comparison.lines, protocol, OURS)
+        new = find_line(comparison.lines, protocol, NEW)
         before = find_line(comparison.lines, protocol, IN_USE)
-        if ours is None or before is None or ours.patrons < FEWEST:
+        if new is None or before is None or new.patrons < FEWEST:
             continue
-        if ours.value < before.value * (1 - TOLERANCE):
+        if new.value < before.value * (1 - TOLERANCE):
             return (
-                f"worse than the version in use: NDCG@10 {ours.value:.4f} "
+                f"worse than the version in use: NDCG@10 {new.value:.4f} "
                 f"against {before.value:.4f} ({protocol})"
             )
     return None
@@ -124,8 +137,7 @@ def _question(
 
 
 def _scorers(
-    model: Model,
-    before: Model | None,
+    models: Mapping[str, Model],
     history: History,
     newest: FloatArray,
     question: Question,
@@ -135,30 +147,27 @@ def _scorers(
 
     def scorers(rows: IntArray) -> dict[str, FloatArray]:
         block = history.take(rows)
-        found = {
-            OURS: score_block(model, block, candidates),
+        blended = {
+            name: score_block(model, block, candidates)
+            for name, model in models.items()
+        }
+        return {
+            **blended,
             "popularity": np.tile(popular, (len(rows), 1)),
             "latest": latest.score(newest, len(rows), candidates),
         }
-        if before is not None:
-            found[IN_USE] = score_block(before, block, candidates)
-        return found
 
     return scorers
 
 
-def _as_in_use(
-    model: Model, in_use: InUse, history: History, texts: WorksText
-) -> Model | None:
-    """Return the model with the blend in use, its missing parts fitted as well."""
-    if not in_use.weights:
-        return None
+def _mixing(model: Model, blend: Blend, history: History, texts: WorksText) -> Model:
+    """Return the model with another blend, the parts it lacks fitted as well."""
     there = {part.name for part in model.parts}
-    named = {name for by_part in in_use.weights.values() for name in by_part}
+    named = {name for by_part in blend.weights.values() for name in by_part}
     more = fit_parts(history, texts, model.texts, seed=model.seed, wanted=named - there)
-    softening = {Stratum(n): Softening(how) for n, how in in_use.softening.items()}
+    softening = {Stratum(n): Softening(how) for n, how in blend.softening.items()}
     return replace(
-        reweigh(model, in_use.weights),
+        reweigh(model, blend.weights),
         parts=(*model.parts, *more),
         softening={**model.softening, **softening},
     )

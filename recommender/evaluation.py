@@ -146,6 +146,8 @@ def evaluate(
     questions = _questions(protocol, _split(material, held), material, held, names.ties)
     lines: list[Line] = []
     for name, question in questions.items():
+        if not len(question.truth):
+            continue
         with _timed(seconds, f"rank {name}"):
             ranked = measure(question, _scorers(model, peers, history, question))
         lines += lines_of(name, question, ranked, groups)

@@ -19,7 +19,14 @@ from library.tables import BlendWeight, Evaluation, ModelVersion
 from library.vocabulary import ModelState
 from recommender.arrays import IntArray, Loans, WorksText, is_dated
 from recommender.catalogue import read_texts, read_work_ids
-from recommender.comparison import Comparison, InUse, compare, find_fault
+from recommender.comparison import (
+    IN_USE,
+    NEW,
+    Blend,
+    Comparison,
+    compare,
+    find_fault,
+)
 from recommender.groups import read_groups
 from recommender.interactions import NO_IDS, Codes, Signals, read_codes, read_signals
 from recommender.popular import most_borrowed
@@ -110,9 +117,10 @@ def train(
             in_use = _in_use(session)
         progress(1, STEPS)
         loans, texts = material.signals.loans, material.texts
-        comparison = compare(loans, texts, names, in_use, seed=seed)
-        progress(2, STEPS)
         model = fit_model(loans, texts, today=today_of(loans, at), seed=seed)
+        progress(2, STEPS)
+        blends = {NEW: blend_of(model), IN_USE: in_use}
+        comparison = compare(loans, texts, names, blends, seed=seed)
         progress(3, STEPS)
         served = serve(material, model, version_id=version_id)
         sha256 = save_model(settings, served)
@@ -126,9 +134,7 @@ def train(
         version.file, version.sha256 = file_of(settings, version_id).name, sha256
         _describe(version, material, model, comparison)
         session.add_all(_rows(version_id, model, comparison))
-        version.state, version.cause = ModelState.CANDIDATE, find_fault(comparison)
-        if version.cause is None:
-            promote(session, version, at=at)
+        settle(session, version, comparison, at=at)
         state, cause = version.state, version.cause
     progress(STEPS, STEPS)
     return TrainingReport(
@@ -174,6 +180,22 @@ def serve(material: Material, model: Model, *, version_id: int) -> Served:
     )
 
 
+def settle(
+    session: Session, version: ModelVersion, comparison: Comparison, *, at: datetime
+) -> None:
+    """Put a version in use unless it is worse; the cause then stands in its row."""
+    version.state, version.cause = ModelState.CANDIDATE, find_fault(comparison)
+    if version.cause is None:
+        promote(session, version, at=at)
+
+
+def blend_of(model: Model) -> Blend:
+    """Return how the model mixes its parts, in words that can be stored."""
+    weights = {str(name): by_part for name, by_part in model.weights.items()}
+    softening = {str(name): str(how) for name, how in model.softening.items()}
+    return Blend(weights, softening)
+
+
 def weights_of(model: Model) -> list[WeightRow]:
     """Return what the parts weigh, with their own quality, by stratum and part."""
     alone = {(row.stratum, row.part): row.ndcg for row in model.table}
@@ -210,23 +232,22 @@ def _fail(sessions: Sessions, version_id: int, error: Exception) -> None:
         version.cause = f"{type(error).__name__}: {error}"[:500]
 
 
-def _in_use(session: Session) -> InUse:
+def _in_use(session: Session) -> Blend:
     version = find_current(session)
     if version is None:
-        return InUse()
+        return Blend()
     weights: dict[str, dict[str, float]] = {}
     mine = BlendWeight.model_version_id == version.id
     for row in session.scalars(select(BlendWeight).where(mine)):
         if row.weight:
             weights.setdefault(row.stratum, {})[row.part] = row.weight
-    return InUse(weights, version.settings.get("softening", {}))
+    return Blend(weights, version.settings.get("softening", {}))
 
 
 def _describe(
     version: ModelVersion, material: Material, model: Model, comparison: Comparison
 ) -> None:
-    softening = {str(name): str(how) for name, how in model.softening.items()}
-    version.settings = {"softening": softening}
+    version.settings = {"softening": blend_of(model).softening}
     loans = material.signals.loans
     version.loans, version.works = len(loans.row), len(material.works)
     version.patrons = len(np.unique(loans.row))
