@@ -40,7 +40,7 @@ class Limits:
 
 FEED = Limits()
 OAI_PAGE = Limits(size=50 * 1024 * 1024, seconds=120.0)
-FILE = Limits(size=1024 * 1024 * 1024, seconds=600.0)
+FILE = Limits(size=64 * 1024 * 1024, seconds=300.0)
 
 
 @dataclass(frozen=True)

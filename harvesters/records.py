@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 TITLE_LENGTH = 1000
@@ -90,7 +90,13 @@ def short_ref(ref: str) -> str:
 
 def content_hash(record: HarvestedRecord) -> str:
     """Return a digest that changes when anything in the record does."""
-    facts = asdict(record)
-    facts["words"] = dict(record.words) if record.words is not None else None
-    text = json.dumps(facts, sort_keys=True, ensure_ascii=True, default=str)
+    facts = [getattr(record, name) for name in _FACTS]
+    text = json.dumps(
+        [facts, [(one.scheme, one.label) for one in record.subjects]],
+        sort_keys=True,
+        default=dict,
+    )
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+_FACTS = tuple(f.name for f in fields(HarvestedRecord) if f.name != "subjects")
