@@ -180,7 +180,8 @@ def _harvest(
 
 def _codes(runtime: Runtime) -> list[str]:
     with reading(runtime.sessions) as session:
-        return [row.code for row in list_sources(session)]
+        # What was imported from a file has no address to go back to.
+        return [row.code for row in list_sources(session) if row.url]
 
 
 def _fail_if_any(reports: list[HarvestReport]) -> None:

@@ -166,7 +166,8 @@ def _loans_with_bad_rows(path: Path) -> tuple[Path, set[int]]:
         b"p\xe91,w1,%s,",
         b'"=HYPERLINK(""http://x.test"")",w1,%s,',
     )
-    lines, bad = [], set()
+    lines: list[bytes] = []
+    bad: set[int] = set()
     for number in range(LOANS):
         if number % (LOANS // BAD) == 5 and len(bad) < BAD:
             kind = kinds[len(bad) % len(kinds)]
