@@ -13,6 +13,7 @@ from api.rest.description import PREFIX
 bp = part("reference")
 _SCHEMAS: Final = "#/components/schemas/"
 _JSON: Final = "application/json"
+_KEPT: Final = "hamkhan reference"
 Described = Mapping[str, Any]
 
 
@@ -48,17 +49,24 @@ class Call:
 @bp.doc(hide=True)
 def show() -> str:
     """Show every operation: its scope, parameters, body and answers."""
-    spec = cast(Described, cast(APIFlask, current_app).spec)
+    app = cast(APIFlask, current_app)
     families: dict[str, list[Call]] = {}
-    for call in read_calls(spec):
+    for call in _calls(app):
         families.setdefault(call.family, []).append(call)
-    info = spec["info"]
     return render_template(
         "reference.html",
-        title=f"{info['title']} API, version {info['version']}",
+        title=f"{app.title} API, version {app.version}",
         prefix=PREFIX,
         families=dict(sorted(families.items())),
     )
+
+
+def _calls(app: APIFlask) -> list[Call]:
+    # The description is long in the making, never changes, and anybody may ask.
+    known: list[Call] | None = app.extensions.get(_KEPT)
+    if known is None:
+        known = app.extensions[_KEPT] = list(read_calls(cast(Described, app.spec)))
+    return known
 
 
 def read_calls(spec: Described) -> Iterator[Call]:
