@@ -77,17 +77,17 @@ def postgresql_database() -> Iterator[str]:
 
 
 def empty(engine: Engine) -> None:
-    """Empty every table that has rows; sequences go on, so ids never come again."""
+    """Empty every table; sequences go on, so ids never come again.
+
+    One round trip of DELETEs: TRUNCATE makes new files for every table and its indexes,
+    which takes a hundred times as long when most are empty.
+    """
     tables = Base.metadata.sorted_tables
+    deletes = "".join(
+        f'DELETE FROM "{table.name}";'  # noqa: S608 -- our own names
+        for table in tables
+    )
     with engine.begin() as connection:
-        # TRUNCATE of every table takes 100 ms; most tests fill five.
-        filled = [
-            table.name
-            for table in tables
-            if connection.execute(
-                text(f'SELECT 1 FROM "{table.name}" LIMIT 1')  # noqa: S608 -- our own names
-            ).first()
-        ]
-        if filled:
-            names = ", ".join(f'"{name}"' for name in filled)
-            connection.execute(text(f"TRUNCATE {names} CASCADE"))
+        connection.exec_driver_sql(
+            f"SET LOCAL session_replication_role = replica; {deletes}"
+        )
