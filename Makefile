@@ -2,7 +2,7 @@
 BIN := .venv/bin/
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help browser setup fix lint test cover check demo run bench assets migration lock clean
+.PHONY: help browser setup fix lint test cover check faults demo run bench assets migration lock clean
 
 help:
 	@echo "Hamkhan: make TARGET"; \
@@ -28,6 +28,8 @@ test: setup  ## The tests; T="tests/library -k text" narrows them
 cover: setup  ## All tests, with branch coverage and its floor
 	$(BIN)pytest --cov $(T)
 check: lint cover  ## What CI runs: lint and cover
+faults: setup  ## Kills, cuts and faulty servers; FULL=1 for the full size
+	HAMKHAN_FAULTS=$(if $(FULL),full,short) $(BIN)pytest tests/faults $(T)
 demo: setup  ## The whole job on a sample library, then its pages
 	$(BIN)hamkhan demo
 run: setup  ## Web, worker and schedule in one process
