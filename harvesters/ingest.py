@@ -20,6 +20,9 @@ from harvesters.rows import insert_missing
 from library.tables import BibRecord, Work
 from library.vocabulary import NewMeans
 
+# An ISBN that stands in more works than this tells nothing of any of them.
+_WORKS_OF_AN_ISBN = 10
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -215,16 +218,17 @@ def _keys(
         select(BibRecord.isbn, Work.key)
         .join(Work, Work.id == BibRecord.work_id)
         .where(BibRecord.isbn.in_(isbns))
-        .order_by(BibRecord.id)
+        .distinct()
+        .order_by(BibRecord.isbn, Work.key)
+        .limit(len(isbns) * _WORKS_OF_AN_ISBN)
     )
     by_isbn: dict[str | None, list[str]] = {}
     for isbn, key in rows:
         by_isbn.setdefault(isbn, []).append(key)
     for record in new:
-        same = (
-            k for k in by_isbn.get(record.isbn, ()) if editions(keys[record.ref], k)
-        )
-        keys[record.ref] = next(same, keys[record.ref])
+        key = keys[record.ref]
+        others = by_isbn.get(record.isbn, [])[:_WORKS_OF_AN_ISBN]
+        keys[record.ref] = next((k for k in others if editions(key, k)), key)
     return keys
 
 

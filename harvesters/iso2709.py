@@ -12,7 +12,7 @@ from unicodedata import normalize
 from pymarc.marc8 import marc8_to_unicode
 
 from harvesters.charsets import is_utf8, legacy
-from harvesters.marc import Field, Fields, record_of
+from harvesters.marc import USED, Field, Fields, record_of
 from harvesters.records import Harvested, Rejected
 
 _RECORD_END, _FIELD_END, _SUBFIELD = b"\x1d", b"\x1e", b"\x1f"
@@ -133,6 +133,8 @@ def _decode(
 ) -> Iterator[Field]:
     read = _reader(piece, encoding)
     for tag, data in raw:
+        if tag not in USED:
+            continue
         if tag < "010" and tag.isdigit():
             yield Field(tag, read(data))
             continue

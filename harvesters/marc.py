@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 from harvesters.records import (
@@ -38,6 +39,17 @@ _FORMS = {
     "t": "manuscript",
 }
 
+USED = frozenset(
+    re.findall(
+        r"\d{3}",
+        "001 008 010 011 017 020 022 024 041 050 080 082 090 099 100 101 110 111 200"
+        " 210 214 225 245 260 264 330 440 490 520 600 601 602 605 606 607 610 611 630"
+        " 650 651 653 655 675 676 680 686 700 701 702 710 711 712 720 800 830 856 952"
+        " 999",
+    )
+)
+"""Fields that anything here reads; a carrier need not decode the others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -57,7 +69,7 @@ class Field:
         return mark.join(v.strip() for c, v in self.subfields if c in codes and v)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fields:
     """A MARC record, whatever it was carried in."""
 
@@ -65,8 +77,16 @@ class Fields:
     fields: tuple[Field, ...]
 
     def all(self, *tags: str) -> Iterator[Field]:
-        """Yield the fields of these tags, in the order they stand."""
-        return (field for field in self.fields if field.tag in tags)
+        """Yield the fields of these tags, tag by tag, in the order they stand."""
+        by_tag = self._by_tag
+        return chain.from_iterable(by_tag[tag] for tag in tags if tag in by_tag)
+
+    @cached_property
+    def _by_tag(self) -> dict[str, list[Field]]:
+        by_tag: dict[str, list[Field]] = {}
+        for field in self.fields:
+            by_tag.setdefault(field.tag, []).append(field)
+        return by_tag
 
     def control(self, tag: str) -> str:
         """Return a control field's data, or nothing."""
@@ -108,7 +128,10 @@ def _title(record: Fields, *, unimarc: bool) -> str:
 
 def tidy(text: str) -> str:
     """Return text without ISBD punctuation at its end and non-sorting marks."""
-    shown = plain(_NON_SORTING.sub("", text))
+    marked = not text.isascii() or "<<" in text
+    shown = plain(_NON_SORTING.sub("", text) if marked else text)
+    if shown[-1:].isalnum():
+        return shown
     tail = _ISBD_TAIL.search(shown)
     if tail is None or (tail[0] == "." and _ABBREVIATION.search(shown)):
         return shown
