@@ -6,6 +6,21 @@ from library.i18n.messages import _
 from library.vocabulary import DeliveryState
 from profiles.causes import Cause
 
+ALERTS, SAVED = "alerts", "saved"
+SHELVES: Final = {
+    ALERTS: _("New for you"),
+    "for_you": _("For you"),
+    "new": _("New in your branch"),
+    "popular": _("Popular in your branch"),
+    SAVED: _("Saved"),
+}
+SHELF_NOTES: Final = {
+    ALERTS: _("What came in and suits you, newest first."),
+    "for_you": _("From all the library has."),
+    "new": _("Whatever your taste."),
+    "popular": _("What others borrow most."),
+    SAVED: _("You wanted to keep these in sight."),
+}
 STATES: Final = {
     DeliveryState.PENDING: _("waiting"),
     DeliveryState.SENDING: _("on its way"),

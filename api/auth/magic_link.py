@@ -80,13 +80,18 @@ def patrons_named(session: Session, identity: str) -> Sequence[int]:
         ContactPoint.channel == Channel.EMAIL,
         func.lower(ContactPoint.address) == identity.lower(),
     )
-    card = fold(identity)
+    number = fold(identity)
+    cards = [
+        hashlib.sha256(f"{system}:{identity}".encode()).hexdigest()
+        for system in session.scalars(select(Patron.system).distinct())
+    ]
     return session.scalars(
         select(Patron.id)
         .where(
             or_(
                 Patron.id.in_(reached),
-                func.lower(Patron.external_id) == card,
+                func.lower(Patron.external_id) == number,
+                Patron.card_hash.in_(cards),
             )
         )
         .order_by(Patron.id)

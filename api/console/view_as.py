@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from api import context, forms
 from api.auth.principal import StaffCaller
 from api.cards import Card, make_cards
+from api.words import SHELVES
 from library import audit
 from library.clock import utc_now
 from library.db import reading
@@ -58,7 +59,12 @@ def look() -> str | tuple[str, int]:
             .order_by(Rule.id)
         ).all()
     return render_template(
-        "console/view_as.html", patron_seen=patron, rows=rows, rules=rules, fault=None
+        "console/view_as.html",
+        patron_seen=patron,
+        rows=rows,
+        rules=rules,
+        titles=SHELVES,
+        fault=None,
     )
 
 

@@ -107,6 +107,7 @@ def _change(session: Session, patron_id: int, interest_id: int) -> None:
         weight=forms.decimal("weight", 0, 3),
         active=forms.ticked("active"),
         alerts=forms.ticked("alerts"),
+        follow=forms.ticked("follow"),
         ends_on=day,
     )
 

@@ -20,6 +20,7 @@ from profiles import consent, preferences, privacy
 
 bp = Blueprint("my_data", __name__)
 
+PAGE = "page"
 _LOANS = 100
 _MESSAGES = 50
 ERASE_WORD = _("ERASE")
@@ -48,6 +49,12 @@ def show() -> str:
         "data.html",
         wordings=WORDINGS,
         live=live,
+        outdated={
+            # What came with an import was agreed to in the library's own words.
+            purpose
+            for purpose, given in live.items()
+            if given.source == PAGE and given.wording != WORDINGS[purpose].kept
+        },
         sent=sent,
         loans=loans,
         states=STATES,
@@ -71,7 +78,7 @@ def agree() -> Response:
                 caller.patron_id,
                 purpose,
                 wording=WORDINGS[purpose].kept,
-                source="page",
+                source=PAGE,
                 covers_past=forms.ticked("covers_past"),
                 at=at,
             )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from flask import Blueprint, render_template, request, url_for
 from sqlalchemy import select
@@ -12,10 +12,10 @@ from werkzeug.wrappers import Response
 from api import context, forms, notices
 from api.cards import Card, explain, make_cards
 from api.pages import layout, steps
+from api.words import ALERTS, SAVED, SHELF_NOTES, SHELVES
 from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput
-from library.i18n.messages import _
 from library.tables import Alert, Feedback, Patron
 from library.vocabulary import Verdict
 from notifier.contents import barred_works
@@ -23,21 +23,6 @@ from recommender.shelves import shelf_for
 
 bp = Blueprint("shelf", __name__)
 
-NEW, SAVED = "alerts", "saved"
-TITLES: Final = {
-    NEW: _("New for you"),
-    "for_you": _("For you"),
-    "new": _("New in your branch"),
-    "popular": _("Popular in your branch"),
-    SAVED: _("Saved"),
-}
-NOTES: Final = {
-    NEW: _("What came in and suits you, newest first."),
-    "for_you": _("From all the library has."),
-    "new": _("Whatever your taste."),
-    "popular": _("What others borrow most."),
-    SAVED: _("You wanted to keep these in sight."),
-}
 ON_ONE_SHELF = 24
 _LATEST = 200
 
@@ -64,7 +49,7 @@ def show() -> str:
     with reading(context.sessions()) as session:
         own = layout.of(session, caller.patron_id)
         found: dict[str, Sequence[tuple[int, Reasons]]] = {
-            NEW: _alerted(session, caller.patron_id),
+            ALERTS: _alerted(session, caller.patron_id),
             **{s.code: [(e.work_id, e.reasons) for e in s.entries] for s in suggested},
             SAVED: _saved(session, caller.patron_id),
         }
@@ -72,7 +57,7 @@ def show() -> str:
         undo = steps.described(session, context.reader(), caller.patron_id)
         offer = steps.offered_suppression(session, caller.patron_id)
     return render_template(
-        "shelf.html", rows=rows, layout=own, titles=TITLES, undo=undo, offer=offer
+        "shelf.html", rows=rows, layout=own, titles=SHELVES, undo=undo, offer=offer
     )
 
 
@@ -126,7 +111,7 @@ def arrange() -> Response:
         layout.change(
             session,
             caller.patron_id,
-            tuple(TITLES),
+            tuple(SHELVES),
             request.form.get("do", ""),
             request.form.get("shelf", ""),
         )
@@ -156,8 +141,13 @@ def _rows(
             and _belongs(cards[work_id], code)
         ][:ON_ONE_SHELF]
         placed.update(card.work_id for card in shown)
-        title = reader.say(TITLES.get(code, code))
-        yield Row(code, title, reader.say(NOTES[code]) if code in NOTES else "", shown)
+        title = reader.say(SHELVES.get(code, code))
+        yield Row(
+            code,
+            title,
+            reader.say(SHELF_NOTES[code]) if code in SHELF_NOTES else "",
+            shown,
+        )
 
 
 def _belongs(card: Card, code: str) -> bool:

@@ -135,6 +135,7 @@ def _furnished(settings: Settings, sessions: Sessions) -> Site:
             make_work(session, title, creator=creator, language=language)
             for title, creator, language in WORKS
         ]
+        works[-1].year_raw = "1980"
         alerts = {}
         for lang, patron in patrons.items():
             for work in works:
@@ -309,6 +310,20 @@ def test_no_page_breaks_its_own_policy_or_asks_another_host(
     assert [text for text in said if "status of 4" not in text] == []
     assert asked == {site.settings.base_url.removeprefix("http://")}
     page.context.close()
+
+
+def test_two_values_in_a_line_keep_their_order_in_both_directions(
+    chromium: Browser, site: Site
+) -> None:
+    for lang, creator_first in (("en", True), ("fa", False)):
+        page = open_page(chromium, site, lang)
+        sign_in(page, site, lang)
+        card = page.locator("li.card").filter(has_text="Cosmos").first
+        creator, year = (card.locator(".by bdi").nth(n).bounding_box() for n in (0, 1))
+        assert creator
+        assert year
+        assert (creator["x"] < year["x"]) is creator_first
+        page.context.close()
 
 
 def test_the_keyboard_reaches_the_content_first(chromium: Browser, site: Site) -> None:

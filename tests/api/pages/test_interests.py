@@ -6,6 +6,7 @@ from sqlalchemy import select
 from library.db import Sessions
 from library.settings import Settings
 from library.tables import Interest, Patron
+from library.vocabulary import InterestKind
 from tests.browsing import Browser, signed_in
 from tests.factories import ada, cy, make_interest, make_work
 
@@ -79,6 +80,20 @@ def test_weight_state_and_end_are_stored_from_either_calendar(
     (interest,) = stored(sessions)
     assert (interest.weight, interest.active, interest.alerts) == (2.0, False, True)
     assert str(interest.ends_on) == "2027-03-20"
+
+
+def test_a_creator_can_be_followed(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    with sessions.begin() as session:
+        make_interest(session, patron, "Ursula Le Guin", kind=InterestKind.CREATOR)
+
+    page = browser.open("/me/interests")
+    page = browser.press(page, "Store: Ursula Le Guin", follow="1")
+    assert [i.follow for i in stored(sessions)] == [True]
+
+    browser.press(page, "Store: Ursula Le Guin", follow="-")
+    assert [i.follow for i in stored(sessions)] == [False]
 
 
 def test_removes_an_interest(

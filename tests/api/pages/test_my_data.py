@@ -13,7 +13,7 @@ from library.tables import Consent, Loan, Patron
 from library.vocabulary import ConsentPurpose
 from profiles import consent
 from tests.browsing import Browser, Page, signed_in
-from tests.factories import ada, bo, cy, make_interest, make_loan, make_work
+from tests.factories import NOON, ada, bo, cy, make_interest, make_loan, make_work
 
 
 @pytest.fixture
@@ -64,7 +64,15 @@ def test_loans_of_the_past_come_in_only_if_the_patron_says_so(
 
 def test_a_new_wording_asks_again(settings: Settings, sessions: Sessions) -> None:
     with sessions.begin() as session:
-        patron = ada(session)  # who agreed to other words
+        patron = bo(session)
+        consent.give(
+            session,
+            patron.id,
+            ConsentPurpose.HISTORY,
+            wording="2020: other words",
+            source="page",
+            at=NOON,
+        )
     browser = signed_in(settings, sessions, patron)
 
     page = browser.open("/me/data")
@@ -75,6 +83,17 @@ def test_a_new_wording_asks_again(settings: Settings, sessions: Sessions) -> Non
 
     (form,) = page.find("//form[@id='consent-history']")
     assert "The wording has changed" not in form.text_content()
+
+
+def test_what_came_with_an_import_is_not_asked_again(
+    settings: Settings, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)  # who agreed to the library's own words
+
+    page = signed_in(settings, sessions, patron).open("/me/data")
+
+    assert "The wording has changed" not in page.main
 
 
 def test_a_loan_can_be_left_out_and_used_again(

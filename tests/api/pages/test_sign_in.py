@@ -1,5 +1,6 @@
 """A patron gets in by a link or a code, once; nobody learns who has a card."""
 
+import hashlib
 from dataclasses import replace
 from datetime import timedelta
 
@@ -59,6 +60,16 @@ def test_a_known_patron_gets_one_message(
     with sessions() as session:
         (delivery,) = session.scalars(select(Delivery)).all()
     assert (delivery.patron_id, delivery.purpose) == (patron.id, Purpose.SIGN_IN)
+
+
+def test_the_card_number_will_do(browser: Browser, sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+        patron.card_hash = hashlib.sha256(b"test:29301").hexdigest()
+
+    ask(browser, "29301")
+
+    assert count(sessions, Delivery) == 1
 
 
 def test_known_and_unknown_look_alike(
