@@ -72,7 +72,8 @@ class Reader:
     def moment(self, value: datetime) -> str:
         """Return the day and the time of day of a moment."""
         local = value.astimezone(ZoneInfo(self.zone))
-        return f"{self.day(value)}, {self.in_digits(f'{local:%H:%M}')}"
+        comma = "،" if self.locale == messages.PERSIAN else ","
+        return f"{self.day(value)}{comma} {self.in_digits(f'{local:%H:%M}')}"
 
     def year(self, raw: str, language: str | None) -> str:
         """Return a year of publication, in both calendars where it is Jalali."""
@@ -207,7 +208,7 @@ def _reader() -> Reader:
             return Reader(messages.nearest_locale(staff.language), zone=zone)
     elif patron := patron_here():
         locale = messages.nearest_locale(patron.language)
-        return Reader(locale, patron.calendar, patron.digits, zone)
+        return Reader(locale, patron.calendar, patron.digits, patron.zone or zone)
     return Reader(chosen_language() or _asked_language(), zone=zone)
 
 

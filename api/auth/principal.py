@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from library.tables import Patron, SignedIn, Staff
+from library.tables import Patron, Preference, SignedIn, Staff
 from library.vocabulary import StaffRole
 
 SHORT_STAY = timedelta(hours=12)
@@ -30,6 +30,8 @@ class PatronCaller:
     calendar: str | None
     digits: str | None
     branch_id: int
+    zone: str | None
+    """Of the patron's preference; None before there is one."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,15 @@ def end_all(session: Session, patron_id: int) -> None:
 
 def patron_of(session: Session, token: str, *, at: datetime) -> PatronCaller | None:
     """Return the patron whom a cookie's token signs in, if it still does."""
-    patron = session.scalar(
-        select(Patron)
+    found = session.execute(
+        select(Patron, Preference.zone)
         .join(SignedIn, SignedIn.patron_id == Patron.id)
+        .outerjoin(Preference, Preference.patron_id == Patron.id)
         .where(SignedIn.token_hash == hashed(token), SignedIn.expires_at > at)
-    )
-    if patron is None:
+    ).first()
+    if found is None:
         return None
+    patron, zone = found
     return PatronCaller(
         patron_id=patron.id,
         name=patron.name,
@@ -91,6 +95,7 @@ def patron_of(session: Session, token: str, *, at: datetime) -> PatronCaller | N
         calendar=patron.calendar,
         digits=patron.digits,
         branch_id=patron.branch_id,
+        zone=zone,
     )
 
 

@@ -1,5 +1,7 @@
 """How a patron wants to be told, and in which language, calendar and digits."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from library.db import Sessions
@@ -143,3 +145,17 @@ def test_switching_the_language_keeps_page_and_query_and_is_stored(
     assert browser.open(response.location).tree.get("lang") == "fa"
     with sessions() as session:
         assert session.get_one(Patron, patron.id).language == "fa_IR"
+
+
+def test_the_next_message_is_told_in_the_patrons_own_zone(
+    settings: Settings, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        reader = cy(session)
+        row = session.get_one(Preference, reader.id)
+        row.zone = "Asia/Tehran"
+        row.next_digest_at = datetime(2026, 11, 28, 4, 30, tzinfo=UTC)
+
+    page = signed_in(settings, sessions, reader).open("/me/preferences")
+
+    assert "۷ آذر ۱۴۰۵، ۰۸:۰۰" in page.text
