@@ -148,7 +148,11 @@ def read_table(stream: BinaryIO, aliases: Mapping[str, tuple[str, ...]]) -> Tabl
     sample = buffered.peek(_SAMPLE)
     encoding = table_encoding(sample)
     text = io.TextIOWrapper(
-        buffered, encoding=encoding, errors="surrogateescape", newline=""
+        buffered,
+        encoding=encoding,
+        # UTF-16 has no way to carry a bad byte along, so it is marked as lost.
+        errors="replace" if encoding.startswith("utf-16") else "surrogateescape",
+        newline="",
     )
     lines = csv.reader(text, dialect=_dialect(sample, encoding))
     header = tuple(plain(cell, 200) for cell in next(lines, []))
@@ -259,7 +263,8 @@ def _row(
     line: int, cells: list[str], known: Mapping[str, int], width: int, encoding: str
 ) -> Row | Rejected:
     whole = "\x1f".join(cells)
-    if _NOT_DECODED.search(whole):
+    lost = "\ufffd" in whole and encoding.startswith("utf-16")
+    if lost or _NOT_DECODED.search(whole):
         return Rejected(f"line {line}", f"bytes that are not {encoding}", whole)
     if len(cells) != width:
         why = f"{len(cells)} columns, and the header has {width}"

@@ -187,7 +187,7 @@ def test_each_ends_is_named_and_harms_no_other(
             allow=(site.place, f"127.0.0.1:{tls}"),
             resolver=rebinding(rounds),
         )
-        urls = {name: f"{site.url}/{name}" for name in (*SOURCES, "good")}
+        urls = {name: f"{site.url}/{name}" for name in ("good", *SOURCES)}
         urls["tls"] = f"https://127.0.0.1:{tls}/"
         urls["rebinding"] = f"http://books.test:{site.place.rpartition(':')[2]}/good"
         reports = {

@@ -51,6 +51,16 @@ def test_a_table_is_read_however_it_is_written(data: bytes) -> None:
     assert (record.ref, record.title) == ("1", "Cosmos")
 
 
+def test_a_utf_16_table_that_breaks_off_names_the_line() -> None:
+    data = "work_id,title\n1,Cosmos\n2,Kosmos".encode("utf-16")[:-1]
+
+    good, bad = works(data)
+
+    assert isinstance(good, HarvestedRecord)
+    assert isinstance(bad, Rejected)
+    assert (bad.place, bad.why) == ("line 3", "bytes that are not utf-16")
+
+
 def test_unknown_columns_are_listed_and_passed_over() -> None:
     table = read_table(io.BytesIO(b"work_id,colour,title\n1,red,Cosmos\n"), WORKS)
 
