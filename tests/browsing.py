@@ -71,13 +71,13 @@ class Browser:
         return Page(response)
 
     def press(
-        self, page: Page, name: str, *, within: str = "//body", **fields: str
+        self, page: Page, label: str, /, *, within: str = "//body", **fields: str
     ) -> Page:
         """Press a button, with fields filled in; ticked boxes are fields too.
 
         A field set to "" is emptied, and one set to "-" is left out (a box unticked).
         """
-        button = page.button(name, within=within)
+        button = page.button(label, within=within)
         form = next(e for e in button.iterancestors() if isinstance(e, FormElement))
         data = {**_filled(form), **fields}
         if button.get("name"):

@@ -72,11 +72,6 @@ def end(session: Session, token: str) -> None:
     session.execute(delete(SignedIn).where(SignedIn.token_hash == hashed(token)))
 
 
-def end_all(session: Session, patron_id: int) -> None:
-    """Sign a patron out of every browser."""
-    session.execute(delete(SignedIn).where(SignedIn.patron_id == patron_id))
-
-
 def patron_of(session: Session, token: str, *, at: datetime) -> PatronCaller | None:
     """Return the patron whom a cookie's token signs in, if it still does."""
     found = session.execute(
