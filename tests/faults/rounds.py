@@ -1,7 +1,7 @@
 """Processes that deliver and are killed, round by round, until nothing is left to do.
 
 In a round all clocks agree. A killed process's claims wait for their lease: the next
-round begins when the first open row is due again.
+round begins when every open row is due again.
 """
 
 import os
@@ -96,7 +96,7 @@ class Rounds:
     def _next_due(self) -> datetime | None:
         with reading(self.sessions) as session:
             return session.scalar(
-                select(func.min(Delivery.due_at)).where(Delivery.state.in_(_OPEN))
+                select(func.max(Delivery.due_at)).where(Delivery.state.in_(_OPEN))
             )
 
 

@@ -91,15 +91,15 @@ def test_fr2_a_faulty_server_loses_nothing(
             return "451 4.3.0 try later"
         return CUT_AFTER if luck < 0.25 else CUT if luck < 0.30 else None
 
-    digests(sessions, settings, size(40, 800, 1_500))
+    digests(sessions, settings, size(30, 800, 1_500))
     with MailServer(script) as server:
         settings = replace(settings, smtp_url=server.url)
         rounds = Rounds(
             sessions,
             settings,
-            couriers=3,
+            couriers=size(2, 3, 3),
             kills=size(1, 4, 40),
-            each=size(15, 80, 30),
+            each=size(8, 80, 30),
             seen=lambda: len(server.taken),
         )
         rounds.run(NOON)
