@@ -22,12 +22,14 @@ from library.vocabulary import (
     Channel,
     ConsentPurpose,
     DeliveryState,
+    Purpose,
     Rhythm,
     Verdict,
 )
-from notifier.alerting import queue_sign_in
+from notifier import links
+from notifier.alerting import queue_confirm, queue_sign_in
 from notifier.delivery import LEASE, claim_due, deliver_due, holds
-from profiles import preferences
+from profiles import contacts, preferences
 from tests.factories import NOON, ada, cy, make_patron
 from tests.notifier.cast import (
     MINUTE,
@@ -481,3 +483,41 @@ def test_a_limit_takes_up_no_more(sessions: Sessions, settings: Settings) -> Non
 
     assert deliver(sessions, settings, Outbox(), limit=1).sent == 1
     assert states(sessions) == [DeliveryState.SENT, DeliveryState.PENDING]
+
+
+def test_a_new_address_is_asked_before_any_digest_goes_there(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+        point = contacts.add(
+            session, patron.id, Channel.EMAIL, "new@patrons.test", at=NOON
+        )
+        queue_confirm(session, settings, point, at=NOON)
+        matched(session, patron, ["Contact"])
+    alert(sessions, settings)
+    outbox = Outbox()
+
+    deliver(sessions, settings, outbox)
+
+    asked, digest = outbox.taken
+    assert (asked.purpose, asked.to.address) == (Purpose.CONFIRM, "new@patrons.test")
+    assert digest.to.address == "ada@patrons.test"
+    token = asked.text.split("/confirm/")[1].split()[0]
+    assert links.read_confirm(settings.secret, token, at=NOON) == point.id
+
+
+def test_a_folder_that_cannot_be_written_holds_the_channel(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+    settings.mail.write_text("a file stands where the folder should be")
+
+    report = deliver_due(sessions, settings, at=NOON, worker="w1")
+
+    assert report.retried == 1
+    with reading(sessions) as session:
+        assert Channel.EMAIL in holds(session, at=NOON)
+    settings.mail.unlink()
+    later = NOON + 6 * MINUTE
+    assert deliver_due(sessions, settings, at=later, worker="w1").sent == 1
