@@ -10,10 +10,10 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from harvesters.fetch import Fetched, Fetcher, Validators
+from harvesters.fetching.fetch import Fetched, Fetcher, Validators
+from harvesters.fetching.politeness import Turns
+from harvesters.fetching.polling import after_failure, is_settled, next_check, next_move
 from harvesters.ingest import Ingested, Origin, ingest
-from harvesters.politeness import Turns
-from harvesters.polling import after_failure, is_settled, next_check, next_move
 from harvesters.reading import Batch, Task, read
 from harvesters.records import HarvestedRecord, Rejected
 from harvesters.sources import PUSHED

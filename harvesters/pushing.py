@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from harvesters.formats.safe_html import summary_text, title_text, web_link
 from harvesters.harvesting import HarvestReport, origin_of
 from harvesters.ingest import ingest
 from harvesters.records import (
@@ -25,7 +26,6 @@ from harvesters.records import (
     short_ref,
 )
 from harvesters.rows import insert_missing
-from harvesters.safe_html import summary_text, title_text, web_link
 from library.errors import MalformedRecord, NotAllowed
 from library.settings import Settings
 from library.tables import Harvest, IdempotencyKey, Source

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from harvesters import fetch as fetching
-from harvesters import kbart, oai_pmh
-from harvesters.feed import parse_feed
-from harvesters.fetch import Fetched, Fetcher, Validators, fetch
-from harvesters.iso2709 import parse_iso2709
-from harvesters.json_feed import is_json_feed, parse_json_feed
-from harvesters.kbart import parse_kbart
-from harvesters.marcxml import parse_marcxml
-from harvesters.onix import parse_onix
+from harvesters.fetching import fetch as fetching
+from harvesters.fetching.fetch import Fetched, Fetcher, Validators, fetch
+from harvesters.formats import kbart, oai_pmh
+from harvesters.formats.feed import parse_feed
+from harvesters.formats.iso2709 import parse_iso2709
+from harvesters.formats.json_feed import is_json_feed, parse_json_feed
+from harvesters.formats.kbart import parse_kbart
+from harvesters.formats.marcxml import parse_marcxml
+from harvesters.formats.onix import parse_onix
+from harvesters.formats.streams import Joined
+from harvesters.formats.tabular import WORKS, open_bytes, parse_works, read_table
 from harvesters.records import Harvested
 from harvesters.rows import batches
-from harvesters.streams import Joined
-from harvesters.tabular import WORKS, open_bytes, parse_works, read_table
 from library.errors import FetchFailed, InvalidInput, MalformedRecord
 from library.vocabulary import SourceKind
 

@@ -8,13 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harvesters.feed import parse_feed
-from harvesters.fetch import FILE, Fetcher, fetch
-from harvesters.json_feed import is_json_feed
-from harvesters.oai_pmh import list_records, parse_page
+from harvesters.fetching.fetch import FILE, Fetcher, fetch
+from harvesters.formats.feed import parse_feed
+from harvesters.formats.json_feed import is_json_feed
+from harvesters.formats.oai_pmh import list_records, parse_page
+from harvesters.formats.tabular import open_bytes
 from harvesters.reading import parser_of
 from harvesters.records import Harvested, HarvestedRecord
-from harvesters.tabular import open_bytes
 from library.errors import FetchFailed, ServiceError
 from library.vocabulary import SourceKind
 

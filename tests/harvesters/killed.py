@@ -2,7 +2,7 @@
 
 import sys
 
-from harvesters.fetch import Fetcher
+from harvesters.fetching.fetch import Fetcher
 from harvesters.harvesting import harvest
 from library.db import make_engine, make_sessions
 from library.settings import Settings

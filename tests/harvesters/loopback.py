@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from harvesters.fetch import Fetcher
+from harvesters.fetching.fetch import Fetcher
 
 
 @dataclass(frozen=True)

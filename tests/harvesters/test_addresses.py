@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvesters.addresses import first_refused, is_open
+from harvesters.fetching.addresses import first_refused, is_open
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from pathlib import Path
 import feedparser
 import pytest
 
-from harvesters.feed import parse_feed
-from harvesters.iso2709 import parse_iso2709
-from harvesters.json_feed import is_json_feed, parse_json_feed
-from harvesters.marcxml import parse_marcxml
-from harvesters.oai_pmh import parse_page
-from harvesters.onix import parse_onix
+from harvesters.formats.feed import parse_feed
+from harvesters.formats.iso2709 import parse_iso2709
+from harvesters.formats.json_feed import is_json_feed, parse_json_feed
+from harvesters.formats.marcxml import parse_marcxml
+from harvesters.formats.oai_pmh import parse_page
+from harvesters.formats.onix import parse_onix
 from harvesters.records import Harvested, HarvestedRecord, Rejected
 from library.errors import MalformedRecord
 

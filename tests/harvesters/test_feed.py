@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvesters.feed import MOST_ENTRIES, clean_link, parse_feed
-from harvesters.json_feed import is_json_feed, parse_json_feed
+from harvesters.formats.feed import MOST_ENTRIES, clean_link, parse_feed
+from harvesters.formats.json_feed import is_json_feed, parse_json_feed
+from harvesters.formats.safe_html import summary_text, title_text, web_link
 from harvesters.records import HarvestedRecord, Rejected
-from harvesters.safe_html import summary_text, title_text, web_link
 from library.errors import MalformedRecord
 
 ATOM = """<?xml version="1.0" encoding="utf-8"?>

@@ -10,7 +10,7 @@ import brotli
 import httpx2
 import pytest
 
-from harvesters.fetch import Fetcher, Limits, Validators, fetch, retry_after
+from harvesters.fetching.fetch import Fetcher, Limits, Validators, fetch, retry_after
 from library.errors import FetchFailed
 from tests.factories import NOON
 from tests.harvesters.loopback import Answer, Asked, Site

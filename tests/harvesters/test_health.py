@@ -3,8 +3,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from harvesters.fetching.polling import is_settled, next_move
 from harvesters.health import due_warnings, silence
-from harvesters.polling import is_settled, next_move
 from library.db import Sessions
 from library.tables import Branch, Harvest
 from tests.factories import NOON, make_source

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from harvesters.fetch import Fetcher, Limits
+from harvesters.fetching.fetch import Fetcher, Limits
 from harvesters.harvesting import HarvestReport, harvest
 from harvesters.sources import add_source, list_sources
 from library.db import Sessions, reading

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from harvesters.importing import (
+from harvesters.imports.importing import (
     ImportReport,
     import_holds,
     import_loans,

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvesters.iso2709 import parse_iso2709
-from harvesters.marc import tidy
-from harvesters.marcxml import parse_marcxml
+from harvesters.formats.iso2709 import parse_iso2709
+from harvesters.formats.marc import tidy
+from harvesters.formats.marcxml import parse_marcxml
 from harvesters.records import Harvested, HarvestedRecord, Heading, Rejected
 from library.errors import MalformedRecord
 

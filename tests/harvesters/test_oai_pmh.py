@@ -1,6 +1,11 @@
 import pytest
 
-from harvesters.oai_pmh import TokenExpired, list_records, parse_moment, parse_page
+from harvesters.formats.oai_pmh import (
+    TokenExpired,
+    list_records,
+    parse_moment,
+    parse_page,
+)
 from harvesters.records import HarvestedRecord, Rejected
 from library.errors import MalformedRecord
 

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from harvesters.fetch import fetch
+from harvesters.fetching.fetch import fetch
+from harvesters.fetching.politeness import Turns
 from harvesters.harvesting import polite
-from harvesters.politeness import Turns
 from library.db import Sessions, reading
 from library.errors import FetchFailed
 from library.settings import Settings

@@ -3,7 +3,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvesters.polling import (
+from harvesters.fetching.polling import (
     LONGEST,
     LONGEST_PAUSE,
     SHORTEST,

@@ -6,18 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvesters.charsets import rescued_xml, table_encoding
-from harvesters.kbart import COLUMNS, parse_kbart
-from harvesters.onix import parse_onix
-from harvesters.records import (
-    Harvested,
-    HarvestedRecord,
-    Heading,
-    Rejected,
-    plain,
-    short_ref,
-)
-from harvesters.tabular import (
+from harvesters.formats.charsets import rescued_xml, table_encoding
+from harvesters.formats.kbart import COLUMNS, parse_kbart
+from harvesters.formats.onix import parse_onix
+from harvesters.formats.tabular import (
     LOANS,
     WORKS,
     Row,
@@ -25,6 +17,14 @@ from harvesters.tabular import (
     match_columns,
     parse_works,
     read_table,
+)
+from harvesters.records import (
+    Harvested,
+    HarvestedRecord,
+    Heading,
+    Rejected,
+    plain,
+    short_ref,
 )
 from library.errors import InvalidInput, MalformedRecord
 

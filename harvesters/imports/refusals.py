@@ -6,8 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TextIO
 
+from harvesters.formats.tabular import is_formula
 from harvesters.records import Rejected
-from harvesters.tabular import is_formula
 
 
 class Refusals:

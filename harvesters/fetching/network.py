@@ -15,7 +15,7 @@ from typing import Any
 
 import httpcore2
 
-from harvesters.addresses import first_refused
+from harvesters.fetching.addresses import first_refused
 from library.errors import FetchFailed
 
 Resolver = Callable[[str, int], Sequence[str]]

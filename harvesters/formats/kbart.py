@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 
+from harvesters.formats.safe_html import title_text, web_link
+from harvesters.formats.tabular import Row, Table, is_formula
 from harvesters.records import Harvested, HarvestedRecord, Rejected, plain, short_ref
-from harvesters.safe_html import title_text, web_link
-from harvesters.tabular import Row, Table, is_formula
 from library.text import isbn13, issn
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import feedparser
 
+from harvesters.formats.safe_html import summary_text, title_text, web_link
 from harvesters.records import (
     Harvested,
     HarvestedRecord,
@@ -18,7 +19,6 @@ from harvesters.records import (
     plain,
     short_ref,
 )
-from harvesters.safe_html import summary_text, title_text, web_link
 from library.errors import MalformedRecord
 from library.text import doi, isbn13, issn
 

@@ -15,29 +15,9 @@ from typing import BinaryIO, TypeVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from harvesters.ingest import Origin, ingest
-from harvesters.iso2709 import parse_iso2709
-from harvesters.loans import (
-    HarvestedLoan,
-    Register,
-    may_keep,
-    open_register,
-    read_loan,
-    store_holds,
-    store_loans,
-)
-from harvesters.marcxml import parse_marcxml
-from harvesters.patrons import (
-    ConsentGiven,
-    HarvestedPatron,
-    read_patron,
-    store_patrons,
-)
-from harvesters.records import Harvested, HarvestedRecord, Heading, Rejected
-from harvesters.refusals import Refusals
-from harvesters.rehearsal import rehearsal
-from harvesters.rows import batches
-from harvesters.tabular import (
+from harvesters.formats.iso2709 import parse_iso2709
+from harvesters.formats.marcxml import parse_marcxml
+from harvesters.formats.tabular import (
     HOLDS,
     LOANS,
     PATRONS,
@@ -51,6 +31,26 @@ from harvesters.tabular import (
     read_table,
     subjects_by_ref,
 )
+from harvesters.imports.loans import (
+    HarvestedLoan,
+    Register,
+    may_keep,
+    open_register,
+    read_loan,
+    store_holds,
+    store_loans,
+)
+from harvesters.imports.patrons import (
+    ConsentGiven,
+    HarvestedPatron,
+    read_patron,
+    store_patrons,
+)
+from harvesters.imports.refusals import Refusals
+from harvesters.imports.rehearsal import rehearsal
+from harvesters.ingest import Origin, ingest
+from harvesters.records import Harvested, HarvestedRecord, Heading, Rejected
+from harvesters.rows import batches
 from library.db import Sessions
 from library.errors import InvalidInput
 from library.jobs import Progress, no_progress

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlencode, urlsplit
 
-from harvesters.charsets import rescued_xml
-from harvesters.marc import record_of
-from harvesters.marcxml import fields_of
+from harvesters.formats.charsets import rescued_xml
+from harvesters.formats.marc import record_of
+from harvesters.formats.marcxml import fields_of
+from harvesters.formats.safe_html import summary_text, title_text, web_link
+from harvesters.formats.xml import Element, children, local_name, parse_xml, text_of
 from harvesters.records import (
     Harvested,
     HarvestedRecord,
@@ -17,8 +19,6 @@ from harvesters.records import (
     plain,
     short_ref,
 )
-from harvesters.safe_html import summary_text, title_text, web_link
-from harvesters.xml import Element, children, local_name, parse_xml, text_of
 from library.errors import MalformedRecord
 from library.text import doi, isbn13, issn
 

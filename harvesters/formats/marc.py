@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
+from harvesters.formats.safe_html import summary_text, web_link
 from harvesters.records import (
     Harvested,
     HarvestedRecord,
@@ -15,7 +16,6 @@ from harvesters.records import (
     plain,
     short_ref,
 )
-from harvesters.safe_html import summary_text, web_link
 from library.text import doi, isbn13, issn
 
 _ISBD_TAIL = re.compile(r"[\s/:;,=.،؛]+$")

@@ -16,8 +16,8 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx2
 
-from harvesters.decoding import ACCEPTED, decode
-from harvesters.network import Deadline, GuardedBackend, Resolver, resolve
+from harvesters.fetching.decoding import ACCEPTED, decode
+from harvesters.fetching.network import Deadline, GuardedBackend, Resolver, resolve
 from library.errors import FetchFailed
 from library.settings import Settings
 

@@ -13,10 +13,10 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
+from harvesters.formats.tabular import Row, is_formula
 from harvesters.moments import day_of
 from harvesters.records import Rejected, plain
 from harvesters.rows import insert_missing
-from harvesters.tabular import Row, is_formula
 from library.tables import (
     Branch,
     Consent,

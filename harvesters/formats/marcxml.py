@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from harvesters.marc import Field, Fields, record_of
+from harvesters.formats.marc import Field, Fields, record_of
+from harvesters.formats.xml import Element, elements, local_name, text_of
 from harvesters.records import Harvested, Rejected
-from harvesters.xml import Element, elements, local_name, text_of
 from library.errors import MalformedRecord
 
 

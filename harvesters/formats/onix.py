@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from lxml import etree
 
-from harvesters.charsets import rescued_xml
+from harvesters.formats.charsets import rescued_xml
+from harvesters.formats.safe_html import summary_text, title_text
+from harvesters.formats.xml import Element, local_name, text_of
 from harvesters.records import (
     Harvested,
     HarvestedRecord,
@@ -15,8 +17,6 @@ from harvesters.records import (
     plain,
     short_ref,
 )
-from harvesters.safe_html import summary_text, title_text
-from harvesters.xml import Element, local_name, text_of
 from library.errors import MalformedRecord
 from library.text import doi, isbn13
 

@@ -11,8 +11,8 @@ from unicodedata import normalize
 
 from pymarc.marc8 import marc8_to_unicode
 
-from harvesters.charsets import is_utf8, legacy
-from harvesters.marc import USED, Field, Fields, record_of
+from harvesters.formats.charsets import is_utf8, legacy
+from harvesters.formats.marc import USED, Field, Fields, record_of
 from harvesters.records import Harvested, Rejected
 
 _RECORD_END, _FIELD_END, _SUBFIELD = b"\x1d", b"\x1e", b"\x1f"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harvesters.formats.safe_html import summary_text, title_text, web_link
 from harvesters.records import (
     Harvested,
     HarvestedRecord,
@@ -12,7 +13,6 @@ from harvesters.records import (
     plain,
     short_ref,
 )
-from harvesters.safe_html import summary_text, title_text, web_link
 from library.errors import MalformedRecord
 from library.text import doi, isbn13
 

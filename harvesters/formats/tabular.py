@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from harvesters.charsets import table_encoding
+from harvesters.formats.charsets import table_encoding
+from harvesters.formats.safe_html import web_link
+from harvesters.formats.streams import Joined
 from harvesters.records import (
     Harvested,
     HarvestedRecord,
@@ -24,8 +26,6 @@ from harvesters.records import (
     plain,
     short_ref,
 )
-from harvesters.safe_html import web_link
-from harvesters.streams import Joined
 from library.errors import InvalidInput
 from library.text import isbn13, squash
 

@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
+from harvesters.formats.tabular import Row, is_formula
 from harvesters.moments import moment_of
 from harvesters.records import REF_LENGTH, Rejected, short_ref
 from harvesters.rows import batches
-from harvesters.tabular import Row, is_formula
 from library.tables import BibRecord, Branch, Consent, Hold, Loan, Patron, Source
 from library.vocabulary import ConsentPurpose
 

@@ -1,0 +1,1 @@
+"""Reading a source over the network: guarded, polite, and at its own rhythm."""

@@ -1,0 +1,1 @@
+"""Bytes to harvested records, one format each. Pure."""

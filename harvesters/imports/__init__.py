@@ -1,0 +1,1 @@
+"""Files of a library system, taken in as often as one likes."""
