@@ -9,11 +9,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+from sqlalchemy import select
 
 from api import serving
 from api.auth.magic_link import make_link
 from api.commands.options import json_option, pass_runtime
 from api.commands.output import say_json, table
+from api.commands.setup import prepare
 from api.demo.job import (
     DemoReport,
     announced,
@@ -23,15 +25,18 @@ from api.demo.job import (
     make_room,
     patron_id_of,
 )
+from api.demo.kept import Asked, find_kept, keep
 from api.demo.libraries import DemoLibrary, real_library, sample_library
 from api.demo.site import served
 from library.clock import utc_now
-from library.runtime import Runtime
-from library.staff import create_staff
+from library.runtime import Runtime, start
+from library.staff import create_staff, hash_password
+from library.tables import Staff
 from library.vocabulary import StaffRole
 
 HOST = "127.0.0.1"
 LIBRARIAN = "librarian@demo.test"
+_AGAIN = "\n(as it was made before; --fresh makes it anew)"
 
 
 @dataclass(frozen=True)
@@ -57,15 +62,17 @@ class Doors:
 @click.option(
     "--port", type=int, help="Port of the pages. Default: 8000, or a free one."
 )
+@click.option("--fresh", is_flag=True, help="Make it anew, even if one stands.")
 @click.option("--seed", default=0, show_default=True, help="Draws another sample.")
 @json_option
 @pass_runtime
-def demo(
+def demo(  # noqa: PLR0913 -- one argument for each option
     runtime: Runtime,
     *,
     folder: Path | None,
     no_serve: bool,
     port: int | None,
+    fresh: bool,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -73,20 +80,30 @@ def demo(
 
     Works are imported, new ones harvested over HTTP from a small site on this machine,
     a model is trained, patrons are matched, and digests are written as mail files.
-    It lives in a folder of its own; your database is not touched.
+    It lives in a folder of its own; your database is not touched. A demo of the same
+    day is shown again as it stands.
     """
     chosen = port or _free_port(urlsplit(runtime.settings.base_url).port or 8000)
     settings = demo_settings(runtime.settings, port=chosen)
     at = utc_now()
     library = _library(folder, today=at.date(), seed=seed)
-    with served(announced(library)) as site:
+    asked = Asked(str(folder.absolute()) if folder else "", seed, settings.base_url)
+    kept = None
+    if not (fresh or no_serve):
+        kept = find_kept(settings.home, asked, at=at)
+    with served(announced(library), port=kept.site_port if kept else 0) as site:
         settings = replace(settings, fetch_allow=(urlsplit(site).netloc,))
-        room = make_room(settings)
-        report = do_the_job(room, library, site=site, at=at, tell=_tell)
+        if kept:
+            room, report = start(settings), kept.report
+            prepare(room)
+        else:
+            room = make_room(settings)
+            report = do_the_job(room, library, site=site, at=at, tell=_tell)
+            keep(report, asked, site_port=urlsplit(site).port or 0, at=at)
         if as_json:
             say_json(report)
         else:
-            click.echo(_words(report))
+            click.echo(_words(report, again=kept is not None))
         if not no_serve:
             doors = _open_doors(room, library, at=utc_now())
             click.echo(_invitation(doors), err=as_json)
@@ -108,19 +125,17 @@ def _open_doors(runtime: Runtime, library: DemoLibrary, *, at: datetime) -> Door
             tongue: make_link(session, runtime.settings, patron_id, at=at).link
             for tongue, patron_id in ids.items()
         }
-        create_staff(
-            session,
-            LIBRARIAN,
-            "Demo Librarian",
-            role=StaffRole.SYSTEMS,
-            password=password,
-            at=at,
-        )
+        librarian = session.scalar(select(Staff).where(Staff.email == LIBRARIAN))
+        if librarian is None:
+            librarian = create_staff(
+                session, LIBRARIAN, "Demo Librarian", role=StaffRole.SYSTEMS, at=at
+            )
+        librarian.password_hash = hash_password(password)
     console = f"{runtime.settings.base_url}/console"
     return Doors(links["fa"], links["en"], console, password)
 
 
-def _words(report: DemoReport) -> str:
+def _words(report: DemoReport, *, again: bool) -> str:
     stages = [(name, f"{seconds:.2f} s") for name, seconds in report.seconds.items()]
     names = (
         "harvested", "works", "patrons", "loans", "matched", "alerted", "delivered",
@@ -128,7 +143,7 @@ def _words(report: DemoReport) -> str:
     counts = [(name, getattr(report, name)) for name in names]
     return (
         f"{table(('what', 'how many'), counts)}\n\n{table(('stage', 'took'), stages)}"
-        f"\n\nThe mails are in {report.mail}."
+        f"{_AGAIN if again else ''}\n\nThe mails are in {report.mail}."
         f"\nTo go on by hand: export HAMKHAN_HOME={report.home}"
     )
 

@@ -16,7 +16,7 @@ from api.commands.options import (
     readable,
 )
 from api.commands.output import bar, say
-from harvesters.importing import (
+from harvesters.imports.importing import (
     ImportReport,
     import_holds,
     import_loans,

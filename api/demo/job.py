@@ -17,7 +17,7 @@ from api.demo.libraries import DemoLibrary, Reader
 from api.demo.site import Announced
 from api.naming import worker_name
 from harvesters.harvesting import harvest
-from harvesters.importing import import_loans, import_patrons, import_works
+from harvesters.imports.importing import import_loans, import_patrons, import_works
 from harvesters.sources import add_source
 from library.db import reading
 from library.errors import Conflict, ServiceError
@@ -35,8 +35,8 @@ from recommender.training import train
 SYSTEM: Final = "library"
 BRANCH: Final = "main"
 MARK: Final = "this-is-the-demo"
-SECRET: Final = "secret"
-"""What a home has from the moment its settings are read."""
+KEY_FILE: Final = "secret"
+"""In a home from the moment its settings are read."""
 SOURCES: Final = (
     ("new-feed", SourceKind.FEED, "/feed.xml"),
     ("new-oai", SourceKind.OAI_PMH, "/oai"),
@@ -75,7 +75,7 @@ def demo_settings(settings: Settings, *, port: int) -> Settings:
     that holds a demo, is used itself. Mail is written as files, whatever is set.
     """
     home = settings.home
-    new = home != Settings().home and not _holds(home) - {SECRET}
+    new = home != Settings().home and not _holds(home) - {KEY_FILE}
     if not new and not (home / MARK).exists():
         home = home / "demo"
     return replace(
@@ -98,7 +98,7 @@ def make_room(settings: Settings) -> Runtime:
     home = settings.home
     if (home / MARK).exists():
         shutil.rmtree(home)
-    elif _holds(home) - {SECRET}:
+    elif _holds(home) - {KEY_FILE}:
         raise Conflict(f"{home} holds something that is not a demo; move it away")
     home.mkdir(parents=True, exist_ok=True)
     (home / MARK).touch()

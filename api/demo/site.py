@@ -26,9 +26,14 @@ class Announced:
 
 
 @contextmanager
-def served(announced: Announced) -> Iterator[str]:
-    """Serve the announcements on a free port of this machine; give the address."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, announced))
+def served(announced: Announced, *, port: int = 0) -> Iterator[str]:
+    """Serve the announcements on this machine; give the address.
+
+    Args:
+        announced: What to tell.
+        port: The one wished for; a free one when it is taken, or 0.
+    """
+    server = _server(announced, port)
     server.daemon_threads = True
     thread = Thread(target=server.serve_forever, name="new works", daemon=True)
     thread.start()
@@ -38,6 +43,14 @@ def served(announced: Announced) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _server(announced: Announced, port: int) -> ThreadingHTTPServer:
+    handler = partial(_Handler, announced)
+    try:
+        return ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError:
+        return ThreadingHTTPServer(("127.0.0.1", 0), handler)
 
 
 class _Handler(BaseHTTPRequestHandler):
