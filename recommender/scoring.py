@@ -29,16 +29,20 @@ def standardise(scores: FloatArray) -> FloatArray:
     Shape (patrons, works) in and out; nan stays nan. Where a part says the same of
     every work, or knows none, nothing is left of it: zeros.
     """
-    known = np.isfinite(scores)
-    count = np.maximum(known.sum(axis=1, keepdims=True), 1)
-    filled = np.where(known, scores, 0)
-    mean = filled.sum(axis=1, keepdims=True, dtype=np.float64) / count
-    centred = np.where(known, scores - mean, 0)
-    spread = np.sqrt((centred**2).sum(axis=1, keepdims=True, dtype=np.float64) / count)
+    unknown = ~np.isfinite(scores)
+    count = np.maximum((~unknown).sum(axis=1, keepdims=True), 1)
+    filled = scores.astype(np.float32)
+    filled[unknown] = 0
     largest = np.abs(filled).max(axis=1, keepdims=True, initial=0)
+    mean = filled.sum(axis=1, keepdims=True, dtype=np.float64) / count
+    filled -= mean.astype(np.float32)
+    filled[unknown] = 0
+    squares = np.einsum("ij,ij->i", filled, filled, dtype=np.float64)[:, None]
+    spread = np.sqrt(squares / count)
     flat = spread <= FLAT * np.maximum(largest, 1e-20)
-    scaled = np.where(flat, 0, centred / np.where(flat, 1, spread))
-    return np.where(known, scaled, np.nan).astype(np.float32)
+    filled *= np.where(flat, 0, 1 / np.where(flat, 1, spread)).astype(np.float32)
+    filled[unknown] = np.nan
+    return np.asarray(filled, np.float32)
 
 
 def top_k(scores: FloatArray, k: int, *, exclude: IntArray) -> IntArray:

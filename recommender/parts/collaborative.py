@@ -19,6 +19,8 @@ from recommender.arrays import FloatArray, History, IntArray
 
 ROUNDS = 15
 STEPS = 8
+FEW_LOANS = 30_000
+"""Below this many, threads cost more than they bring."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def fit(
             iterations=rounds,
             random_state=seed,
             dtype=np.float32,
+            num_threads=1 if loans.nnz < FEW_LOANS else 0,
         )
         model.fit(loans, show_progress=False)
     works = np.asarray(model.item_factors, np.float32).copy()

@@ -9,6 +9,9 @@ from scipy.sparse import csr_matrix
 
 from recommender.arrays import FloatArray, History, IntArray
 
+MOST = 4
+"""One work in so many being asked for, it is cheaper to score all of them."""
+
 
 @dataclass(frozen=True)
 class Links:
@@ -34,8 +37,11 @@ def score(
 
     A candidate the links do not know is nan.
     """
-    columns = links.matrix[:, candidates]
-    total = (history.matrix(half_life) @ columns).toarray().astype(np.float32)
+    loans, all_works = history.matrix(half_life), links.matrix.shape[1]
+    if len(candidates) * MOST > all_works:  # picking columns reads the whole matrix
+        total = (loans @ links.matrix).toarray()[:, candidates].astype(np.float32)
+    else:
+        total = (loans @ links.matrix[:, candidates]).toarray().astype(np.float32)
     total[:, ~links.known[candidates]] = np.nan
     return np.asarray(total, np.float32)
 

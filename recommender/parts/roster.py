@@ -37,6 +37,9 @@ Fitted = Factors | Links | Succession | Content | Semantics | Popularity | Float
 
 ALPHA = 10.0
 DIMENSIONS = (64, 256)
+FEWEST_FACTORS = 64
+"""Above this, more factors than patrons to learn them from are not tried."""
+
 POPULARITY_HALF_LIVES = (30.0, 90.0, 180.0, 365.0)
 HISTORY_HALF_LIVES = (30.0, 180.0)
 
@@ -205,9 +208,11 @@ def _factor_parts(
     history: History, bridge: csr_matrix, wanted: Wanted, seed: int
 ) -> Iterator[Part]:
     loans = history.matrix()
+    patrons = int((history.lengths > 1).sum())
     for dimension in DIMENSIONS:
         readings = wanted.readings(f"als-{dimension}", history)
-        if readings and loans.nnz:
+        idle = wanted.names is None and dimension > max(FEWEST_FACTORS, patrons)
+        if readings and loans.nnz and not idle:
             fitted = collaborative.fit(
                 loans, dimension=dimension, seed=seed, alpha=ALPHA
             )

@@ -16,6 +16,10 @@ from recommender.arrays import FloatArray, History, IntArray
 DIMENSION = 256
 OVERSAMPLE = 16
 POWER_ROUNDS = 3
+FEWEST_EACH = 4
+"""Works behind each direction; a small library has fewer directions."""
+
+FAINT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -33,19 +37,29 @@ class Semantics:
 
 def fit(vectors: csr_matrix, *, seed: int, dimension: int = DIMENSION) -> Semantics:
     """Find the directions of works x terms; fewer where the library is small."""
-    width = min(dimension, *(size - 1 for size in vectors.shape))
+    width = min(dimension, *(-(-size // FEWEST_EACH) for size in vectors.shape))
+    width = min(width, *(size - 1 for size in vectors.shape))
     if width < 1:
         empty = np.zeros((vectors.shape[1], 0), np.float32)
         return Semantics(np.zeros((vectors.shape[0], 0), np.float32), empty)
-    rng = np.random.default_rng(seed)
-    size = min(width + OVERSAMPLE, *vectors.shape)
-    probe = rng.standard_normal((vectors.shape[1], size)).astype(np.float32)
-    for _ in range(POWER_ROUNDS):
-        probe, _ = np.linalg.qr(vectors.T @ (vectors @ probe))
-    basis, _ = np.linalg.qr(vectors @ probe)
-    _, _, right = np.linalg.svd((vectors.T @ basis).T, full_matrices=False)
-    directions = np.ascontiguousarray(right[:width].T, np.float32)
+    basis = _range_of(vectors, min(width + OVERSAMPLE, *vectors.shape), seed=seed)
+    seen = vectors.T @ basis
+    strength, mixing = np.linalg.eigh((seen.T @ seen).astype(np.float64))
+    strongest = np.argsort(-strength, kind="stable")[:width]
+    strongest = strongest[strength[strongest] > FAINT * strength.max()]
+    scaled = mixing[:, strongest] / np.sqrt(strength[strongest])
+    directions = np.ascontiguousarray(seen @ scaled.astype(np.float32), np.float32)
     return Semantics(place(vectors, directions), directions)
+
+
+def _range_of(vectors: csr_matrix, size: int, *, seed: int) -> FloatArray:
+    """Find a basis among the works, the shorter side, for the strongest directions."""
+    rng = np.random.default_rng(seed)
+    probe = rng.standard_normal((vectors.shape[1], size)).astype(np.float32)
+    basis, _ = np.linalg.qr(vectors @ probe)
+    for _ in range(POWER_ROUNDS):
+        basis, _ = np.linalg.qr(vectors @ (vectors.T @ basis))
+    return np.asarray(basis, np.float32)
 
 
 def place(vectors: csr_matrix, directions: FloatArray) -> FloatArray:
