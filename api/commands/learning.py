@@ -1,9 +1,6 @@
 """`hamkhan train`, `hamkhan model` and `hamkhan match`."""
 
 import click
-from recommender.matching import MatchReport
-from recommender.matching import match as find_matches
-from recommender.training import TrainingReport
 from sqlalchemy import select
 
 from api.commands.options import (
@@ -17,9 +14,14 @@ from api.commands.output import bar, say, say_json, table
 from api.commands.patrons import patron_id_of
 from library.clock import utc_now
 from library.db import reading
+from library.i18n.messages import ENGLISH
+from library.i18n.reasons import reason_text
 from library.runtime import Runtime
 from library.tables import ModelVersion
 from recommender import training
+from recommender.matching import MatchReport, MatchRow
+from recommender.matching import match as find_matches
+from recommender.training import TrainingReport
 
 
 @click.command()
@@ -122,5 +124,9 @@ def match_words(report: MatchReport) -> str:
         f"{report.acquisitions} new works for {report.patrons} patrons: "
         f"{report.matched} matches, {report.below_floor} below floor"
     )
-    lines = [f"  {each}" for each in report.matches or ()]
-    return "\n".join([said, *lines])
+    return "\n".join([said, *map(_match_line, report.matches)])
+
+
+def _match_line(match: MatchRow) -> str:
+    why = "; ".join(reason_text(reason, ENGLISH) for reason in match.reasons)
+    return f"  patron {match.patron_id}: {match.title} ({match.score:.2f}): {why}"
