@@ -10,9 +10,9 @@ import numpy as np
 from recommender.arrays import FloatArray, IntArray
 from recommender.curation import Curated
 from recommender.diversity import Caps, Sides, diversify
-from recommender.metrics import NOBODY, BoolArray, best
+from recommender.metrics import NOBODY, BoolArray, best_above
 
-FURTHER = 4
+FURTHER = 2
 """So many times the list's length are ranked, for the caps to choose from."""
 PINNED = 1000.0
 """Added to a pinned work, so that it leads whatever the scores are."""
@@ -50,13 +50,13 @@ def worth_telling(
         size: Longest list.
         caps: Of variety.
     """
-    left = np.where(nos, -np.inf, curated.scores)
-    high = (left >= floors[:, None]) | curated.pinned
-    ranked = np.where(high, left + np.float32(PINNED) * curated.pinned, -np.inf)
-    top = best(ranked, min(size * FURTHER, len(sides)))
+    left = curated.scores.copy()
+    left[curated.pinned] += np.float32(PINNED)
+    left[nos] = -np.inf
+    top = best_above(left, floors, min(size * FURTHER, len(sides)))
     places = [diversify(_there(row), sides, size, caps) for row in top]
     told = np.array([bool(row) for row in places], bool)
-    return Chosen(places, np.isfinite(left).any(axis=1) & ~told)
+    return Chosen(places, np.isfinite(left.max(axis=1, initial=-np.inf)) & ~told)
 
 
 def _there(places: IntArray) -> list[int]:
