@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -48,7 +48,7 @@ def fill(sessions: Sessions, *, patrons: int, works: int, loans: int) -> None:
             )
 
 
-def _put(session: Session, table: type, rows: Iterator[dict[str, object]]) -> None:
+def _put(session: Session, table: type, rows: Iterator[Mapping[str, object]]) -> None:
     waiting = []
     for row in rows:
         waiting.append(row)

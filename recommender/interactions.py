@@ -30,7 +30,6 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from library.tables import Branch, Consent, Feedback, Hold, Loan, Patron, Setting
 from library.vocabulary import ConsentPurpose, Verdict
-from profiles.consent import consenting
 from recommender.arrays import NOT_KNOWN, FloatArray, IntArray, Loans
 from recommender.bulk import UNDATED, WholeNumbers, day_of, read_integers
 from recommender.metrics import BoolArray
@@ -230,8 +229,7 @@ def _loans(
     if leave_out:
         columns.append(Loan.id)
     statement = select(*columns).where(
-        Loan.patron_id.in_(consenting(ConsentPurpose.HISTORY)),
-        Loan.patron_id.in_(consenting(ConsentPurpose.MODEL)),
+        may_learn_from(Loan.patron_id),
         within(Loan.patron_id, stretch),
         Loan.ignored.is_(False),
         or_(Loan.borrowed_at.is_(None), Loan.borrowed_at <= at),
