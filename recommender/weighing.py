@@ -21,6 +21,9 @@ LIKELY_PATRONS = 1000
 CLEAR = 1500
 """Patrons above which a pool is too large to mislead, and is learnt from whole."""
 
+FEW_PATRONS = 60
+"""So many patrons teach as much as is believed beforehand: parts are all alike."""
+
 FOLDS = 3
 JITTER = 1e-4
 DISCOUNT = 1 / np.log2(np.arange(2, 12))
@@ -91,7 +94,15 @@ def choose(names: Sequence[str], pool: Pool) -> tuple[Softening, Weights]:
         for value, weights in zip(_judge(drawn, learnt), learnt, strict=True):
             if value > best[0]:
                 best = (value, softening, weights)
-    return best[1], best[2]
+    return best[1], _drawn_to(sane, best[2], patrons=len(pool))
+
+
+def _drawn_to(sane: Weights, learnt: Weights, *, patrons: int) -> Weights:
+    """Trust what few patrons teach only a little, what thousands teach wholly."""
+    doubt = 1 / (1 + (patrons / FEW_PATRONS) ** 2)
+    return np.asarray(
+        doubt * sane / sane.sum() + (1 - doubt) * learnt / max(learnt.sum(), 1e-9)
+    )
 
 
 def ways(pool: Pool) -> tuple[Weights, ...]:

@@ -15,13 +15,16 @@ from recommender.arrays import NOT_KNOWN, FloatArray, History, IntArray
 
 YEAR = 365
 SEASON = 60
+FLOOR = 0.1
 LEAST_GROUP = 20.0
 """Weighed loans of a group that count as much as the whole library's say."""
 
 
 @dataclass(frozen=True)
 class Popularity:
-    """Weighed loans of each work.
+    """Weighed loans of each work, as multiples of the mean work's.
+
+    Multiples, not counts, so that works which come later change nothing for others.
 
     Attributes:
         whole: Shape (works,).
@@ -57,15 +60,29 @@ def _age_weight(history: History, half_life: float | None) -> FloatArray:
 
 def _count(history: History, weight: FloatArray, codes: IntArray | None) -> Popularity:
     n = history.n_works
-    whole = np.bincount(history.column, weights=weight, minlength=n)
+    counts = np.bincount(history.column, weights=weight, minlength=n)
     known = np.bincount(history.column, minlength=n) > 0
-    n_codes = 0 if codes is None else int(codes.max(initial=NOT_KNOWN)) + 1
-    groups = np.zeros((n_codes, n), np.float32)
-    if codes is not None and n_codes:
-        of_pair = codes[history.row]
-        there = of_pair != NOT_KNOWN
-        np.add.at(groups, (of_pair[there], history.column[there]), weight[there])
-    return Popularity(whole.astype(np.float32), groups, known)
+    mean = max(float(counts.sum()), 1e-9) / max(int(known.sum()), 1)
+    whole: FloatArray = (counts / mean).astype(np.float32)
+    groups = np.zeros((0, n), np.float32)
+    if codes is not None:
+        groups = _groups(history, weight, codes, whole)
+    return Popularity(whole, groups, known)
+
+
+def _groups(
+    history: History, weight: FloatArray, codes: IntArray, whole: FloatArray
+) -> FloatArray:
+    """A group leans on the whole library, the more the smaller the group."""
+    groups = np.zeros((int(codes.max(initial=NOT_KNOWN)) + 1, len(whole)), np.float32)
+    of_pair = codes[history.row]
+    there = of_pair != NOT_KNOWN
+    np.add.at(groups, (of_pair[there], history.column[there]), weight[there])
+    size = groups.sum(axis=1, keepdims=True)
+    lent = max(int((whole > 0).sum()), 1)
+    return np.asarray(
+        (groups * lent + LEAST_GROUP * whole) / (size + LEAST_GROUP), np.float32
+    )
 
 
 def score(
@@ -75,23 +92,17 @@ def score(
     *,
     codes: IntArray | None = None,
 ) -> FloatArray:
-    """Return shape (patrons, candidates), a logarithm of shares; nan without loans.
-
-    A group's shares lean on the whole library's, the more the smaller the group.
-    """
-    whole = popularity.whole / max(float(popularity.whole.sum()), 1e-9)
-    shares = np.broadcast_to(whole[candidates], (n_patrons, len(candidates)))
+    """Return shape (patrons, candidates), a logarithm of shares; nan without loans."""
+    shares = np.broadcast_to(popularity.whole[candidates], (n_patrons, len(candidates)))
     if codes is not None and len(popularity.groups):
-        shares = _grouped(popularity, whole, codes)[:, candidates]
-    floor = 0.1 / max(int(popularity.known.sum()), 1)
-    scores = np.log(shares + floor).astype(np.float32)
+        shares = _fitting(popularity, codes)[:, candidates]
+    scores = np.log(shares + np.float32(FLOOR)).astype(np.float32)
     scores[:, ~popularity.known[candidates]] = np.nan
     return np.asarray(scores, np.float32)
 
 
-def _grouped(popularity: Popularity, whole: FloatArray, codes: IntArray) -> FloatArray:
-    size = popularity.groups.sum(axis=1, keepdims=True)
-    leaning = (popularity.groups + LEAST_GROUP * whole) / (size + LEAST_GROUP)
-    with_whole = np.vstack([leaning, whole[None]])
-    fitting = np.where((codes >= 0) & (codes < len(leaning)), codes, len(leaning))
-    return with_whole[fitting]
+def _fitting(popularity: Popularity, codes: IntArray) -> FloatArray:
+    groups = popularity.groups
+    with_whole = np.vstack([groups, popularity.whole[None]])
+    known = (codes >= 0) & (codes < len(groups))
+    return with_whole[np.where(known, codes, len(groups))]
