@@ -135,7 +135,7 @@ def score_block(model: Model, history: History, candidates: IntArray) -> FloatAr
         places = np.flatnonzero(model.lent[candidates] == warm)
         if not len(places):
             continue
-        columns = _with_reference(model, candidates[places])
+        columns = with_reference(model, candidates[places])
         for rows, stratum in (
             (np.flatnonzero(few), stratum_of(warm=warm, few=True)),
             (np.flatnonzero(~few), stratum_of(warm=warm, few=False)),
@@ -146,7 +146,8 @@ def score_block(model: Model, history: History, candidates: IntArray) -> FloatAr
     return total
 
 
-def _with_reference(model: Model, columns: IntArray) -> IntArray:
+def with_reference(model: Model, columns: IntArray) -> IntArray:
+    """Return the columns, with others after them when they are few."""
     if len(columns) >= REFERENCE:
         return columns
     others = np.setdiff1d(np.flatnonzero(model.lent), columns)
@@ -186,7 +187,7 @@ def explain(model: Model, history: History, candidate: int) -> Explanation:
     """Split the score of one work for one patron by parts and by borrowed works."""
     few = bool(history.lengths[0] <= FEW)
     stratum = stratum_of(warm=bool(model.lent[candidate]), few=few)
-    columns = _with_reference(model, np.array([candidate]))
+    columns = with_reference(model, np.array([candidate]))
     parts: dict[str, float] = {}
     works = np.zeros(len(history.column))
     for part in model.parts:

@@ -5,6 +5,7 @@ Matching and shelves both score here, so that what a page shows is what an alert
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,12 +23,13 @@ from recommender.arrays import History, IntArray, build_history
 from recommender.audience import Audience, read_audience, read_nos
 from recommender.candidates import Candidate, Candidates
 from recommender.diversity import Sides
+from recommender.explaining import explain_many
 from recommender.interactions import Codes, Signals, Stretch, find_places, read_signals
 from recommender.metrics import BoolArray
 from recommender.ranking import Chosen
 from recommender.reasons import Cited, Evidence, as_json, build_reasons
 from recommender.rules import rules_for
-from recommender.scoring import Explanation, explain, score_block
+from recommender.scoring import Explanation, score_block
 from recommender.stated import Hits, find_hits
 from recommender.versions import Served, load_current
 
@@ -265,15 +267,16 @@ def _explanations(
     if run.served is None or block.history is None:
         return {}
     line = {int(row): index for index, row in enumerate(block.rows)}
-    return {
-        (row, place): explain(
-            run.served.model,
-            block.history.take(np.array([line[row]])),
-            int(run.columns[place]),
-        )
-        for row, place, _ in cells
-        if row in line
-    }
+    places: dict[int, list[int]] = defaultdict(list)
+    for row, place, _ in cells:
+        if row in line:
+            places[row].append(place)
+    found: dict[Cell, Explanation] = {}
+    for row, mine in places.items():
+        history = block.history.take(np.array([line[row]]))
+        explained = explain_many(run.served.model, history, run.columns[mine])
+        found.update(zip([(row, place) for place in mine], explained, strict=True))
+    return found
 
 
 def _most(explanation: Explanation) -> list[tuple[int, float]]:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 
 from recommender.arrays import FloatArray, History, IntArray
-from recommender.parts.links import nothing
+from recommender.parts.links import nothing, product
 
 EDGES = (1, 30, 60, 90, 135, 180, 225, 270, 315, 360, 405, 450, 540, 630, 720, 900)
 """Days between which gaps count as alike; ends of neighbouring bands."""
@@ -93,7 +93,7 @@ def score(
 ) -> FloatArray:
     """Expect what follows within `HORIZON` days from today; nan without loans."""
     asked = bands_of(history, half_life=half_life)
-    total = (asked @ succession.matrix[:, candidates]).toarray().astype(np.float32)
+    total = product(asked, succession.matrix, candidates)
     total[:, ~succession.known[candidates]] = np.nan
     return np.asarray(total, np.float32)
 

@@ -1,0 +1,116 @@
+"""Why several works suit one patron, found together. Pure.
+
+The same split as `recommender.scoring.explain` makes for one work, with each part run
+once for all of them: a shelf has two dozen works and must not wait for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from recommender.arrays import FloatArray, History, IntArray
+from recommender.blend import soften
+from recommender.parts.collaborative import Factors
+from recommender.parts.content import Content
+from recommender.parts.links import Links
+from recommender.parts.roster import Part, score
+from recommender.parts.semantics import Semantics
+from recommender.parts.shares import contributions
+from recommender.scoring import (
+    FEW,
+    Explanation,
+    Model,
+    standardise,
+    stratum_of,
+    with_reference,
+)
+
+
+def explain_many(
+    model: Model, history: History, candidates: IntArray
+) -> list[Explanation]:
+    """Split the scores of some works for one patron by parts and by borrowed works.
+
+    Args:
+        model: Any.
+        history: Of one patron.
+        candidates: Columns.
+    """
+    found: dict[int, Explanation] = {}
+    for warm in (True, False):
+        columns = candidates[model.lent[candidates] == warm]
+        if len(columns):
+            explained = _explain(model, history, columns, warm=warm)
+            found.update(zip(columns.tolist(), explained, strict=True))
+    return [found[int(column)] for column in candidates]
+
+
+def _explain(
+    model: Model, history: History, columns: IntArray, *, warm: bool
+) -> Sequence[Explanation]:
+    stratum = stratum_of(warm=warm, few=bool(history.lengths[0] <= FEW))
+    weights, softening = model.weights[stratum], model.softening[stratum]
+    beside = with_reference(model, columns)
+    parts: list[dict[str, float]] = [{} for _ in columns]
+    works = np.zeros((len(history.column), len(columns)))
+    for part in model.parts:
+        weight = weights.get(part.name, 0.0)
+        if not weight:
+            continue
+        scores = standardise(score(part, history, beside))[:, : len(columns)]
+        share = weight * np.nan_to_num(soften(scores, softening))[0].astype(float)
+        for index in np.flatnonzero(share > 0):
+            parts[index][part.name] = float(share[index])
+        works += np.maximum(share, 0) * _proportions(_split(part, history, columns))
+    return [
+        Explanation(by_part, _by_work(history, works[:, index]))
+        for index, by_part in enumerate(parts)
+    ]
+
+
+def _split(part: Part, history: History, columns: IntArray) -> FloatArray:
+    """Return each borrowed work's part in each score, shape (pairs, columns)."""
+    fitted = part.fitted
+    read = history.matrix(part.half_life).data[:, None]
+    match fitted:
+        case Links():
+            met = fitted.matrix[history.column][:, columns].toarray()
+        case Content():
+            vectors = fitted.vectors
+            met = (vectors[history.column] @ vectors[columns].T).toarray()
+        case Semantics():
+            met = fitted.works[history.column] @ fitted.works[columns].T
+        case Factors():
+            return _by_factors(fitted, read, history, columns)
+        case _:
+            one = [contributions(part, history, int(column)) for column in columns]
+            return np.stack(one, axis=1)
+    return np.asarray(read * met, np.float32)
+
+
+def _by_factors(
+    factors: Factors, read: FloatArray, history: History, columns: IntArray
+) -> FloatArray:
+    borrowed = factors.works[history.column]
+    extra = np.float32(factors.alpha) * read
+    weighed = factors.gram + borrowed.T @ (extra * borrowed)
+    ridge = np.float32(factors.regularisation + 1e-6)
+    weighed[np.diag_indices_from(weighed)] += ridge
+    towards = np.linalg.solve(weighed, factors.works[columns].T)
+    return np.asarray((borrowed @ towards) * (1 + extra), np.float32)
+
+
+def _proportions(split: FloatArray) -> FloatArray:
+    speaking = np.maximum(split, 0)
+    total = speaking.sum(axis=0)
+    return np.asarray(speaking / np.where(total > 0, total, 1), np.float32)
+
+
+def _by_work(history: History, works: npt.NDArray[np.float64]) -> dict[int, float]:
+    return {
+        int(history.column[index]): float(works[index])
+        for index in np.flatnonzero(works > 0)
+    }
