@@ -29,7 +29,7 @@ BUSTAN = NewWork(
     "PIR5205",
 )
 EMMA = NewWork(
-    "n2", "Emma & co.", ("Jane Austen",), "1816", "eng", "", ("English classics",)
+    "n2", "Emma & Harriet", ("Jane Austen",), "1816", "eng", "", ("English classics",)
 )
 NEW = (BUSTAN, EMMA)
 
@@ -63,7 +63,7 @@ def test_new_works_come_in_over_every_way(
     assert (report["added"], report["acquisitions"]) == (2, 2)
     with reading(sessions) as session:
         works = session.scalars(select(Work).order_by(Work.title)).all()
-    assert [work.title for work in works] == ["Emma & co.", "بوستان"]
+    assert [work.title for work in works] == ["Emma & Harriet", "بوستان"]
     assert [work.title_dir for work in works] == ["ltr", "rtl"]
 
 
