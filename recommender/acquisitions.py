@@ -33,6 +33,16 @@ def read_candidates(session: Session, work_ids: Collection[int]) -> Candidates:
     return Candidates([work for block in blocks for work in _read(session, block)])
 
 
+def read_named(session: Session, ids: Collection[int]) -> dict[int, Candidate]:
+    """Return title and creators of works, by id; nothing else of them is read."""
+    titles = session.execute(select(Work.id, Work.title).where(Work.id.in_(ids)))
+    creators = _creators(session, ids)
+    return {
+        work_id: Candidate(work_id, title, creators.get(work_id, ()))
+        for work_id, title in titles
+    }
+
+
 def pending(session: Session, at: datetime) -> Sequence[Row[int, int]]:
     """Return id and work id of the acquisitions that no run has taken up."""
     return session.execute(
@@ -55,13 +65,7 @@ def recent(
 
 def _read(session: Session, ids: Sequence[int]) -> Iterable[Candidate]:
     works = session.scalars(select(Work).where(Work.id.in_(ids), _is_held()))
-    creators = _names(
-        session,
-        select(WorkCreator.work_id, Creator.squash, Creator.name)
-        .join(Creator, Creator.id == WorkCreator.creator_id)
-        .where(WorkCreator.work_id.in_(ids))
-        .order_by(WorkCreator.work_id, WorkCreator.position, Creator.id),
-    )
+    creators = _creators(session, ids)
     subjects = _names(
         session,
         select(WorkSubject.work_id, Subject.squash, Subject.label)
@@ -89,6 +93,16 @@ def _read(session: Session, ids: Sequence[int]) -> Iterable[Candidate]:
             frozenset(name.casefold() for name in formats.get(work.id, ())),
             frozenset(branches.get(work.id, ())),
         )
+
+
+def _creators(session: Session, ids: Collection[int]) -> dict[int, tuple[Name, ...]]:
+    return _names(
+        session,
+        select(WorkCreator.work_id, Creator.squash, Creator.name)
+        .join(Creator, Creator.id == WorkCreator.creator_id)
+        .where(WorkCreator.work_id.in_(ids))
+        .order_by(WorkCreator.work_id, WorkCreator.position, Creator.id),
+    )
 
 
 def _is_held() -> ColumnElement[bool]:

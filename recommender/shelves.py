@@ -199,12 +199,12 @@ def _popular(stock: Stock, block: Block, row: int) -> list[Entry]:
     popular = stock.popular.get(int(block.audience.branches[row]), NOTHING)
     places, there = find_places(stock.run.candidates.ids, popular.works)
     reason = Reason(ReasonKind.POPULAR, None, "", 1.0)
-    entries = [
-        _entry(stock, int(place), float(patrons), reason)
+    left = [
+        (int(place), float(patrons))
         for place, known, patrons in zip(places, there, popular.patrons, strict=True)
         if known and not block.nos[row, place]
     ]
-    return entries[:LENGTH]
+    return [_entry(stock, *one, reason) for one in left[:LENGTH]]
 
 
 def _entry(stock: Stock, place: int, worth: float, reason: Reason) -> Entry:

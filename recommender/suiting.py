@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from library.settings import Settings
 from library.tables import Branch
 from recommender import curation
-from recommender.acquisitions import read_candidates
+from recommender.acquisitions import read_candidates, read_named
 from recommender.arrays import History, IntArray, build_history
 from recommender.audience import Audience, read_audience, read_nos
 from recommender.candidates import Candidate, Candidates
@@ -292,7 +292,7 @@ def _named(
         return {}
     columns = {column for one in explained for column, _ in _most(one)}
     ids = served.works[np.array(sorted(columns), np.int64)].tolist()
-    return {work.work_id: work for work in read_candidates(session, ids).works}
+    return read_named(session, ids)
 
 
 def _found(
