@@ -35,6 +35,7 @@ from library.settings import Settings
 from library.tables import BibRecord, Loan, Patron
 from recommender.arrays import FloatArray, History, IntArray, build_history
 from recommender.bulk import UNDATED, day_of, read_integers
+from recommender.charts import draw_chart, write_table
 from recommender.figures import Line, find_line, lines_of
 from recommender.groups import read_groups
 from recommender.interactions import NO_IDS, find_places
@@ -119,7 +120,8 @@ def evaluate(
         settings: As for every stage.
         protocol: What is held out.
         seed: Of every random step.
-        ranking_out: A folder for W.csv and C.csv, our 100 best works per patron.
+        ranking_out: A folder for W.csv and C.csv, our 100 best works per patron, and
+            for evaluation.svg and evaluation.csv, all figures by group of patrons.
         progress: Told the steps done.
 
     Raises:
@@ -159,6 +161,8 @@ def evaluate(
                 patrons=[names.patrons[row] for row in question.truth.rows],
                 works=[names.works[column] for column in columns],
             )
+    if ranking_out is not None:
+        _write_report(ranking_out, lines)
     progress(4, 4)
     return EvaluationReport(
         sizes={name: _sizes(question) for name, question in questions.items()},
@@ -166,6 +170,12 @@ def evaluate(
         weights=weights_of(model),
         seconds=seconds,
     )
+
+
+def _write_report(folder: Path, lines: Sequence[Line]) -> None:
+    chart = draw_chart(lines, metric="ndcg@10", ours=OURS)
+    (folder / "evaluation.svg").write_text(chart, encoding="utf-8")
+    (folder / "evaluation.csv").write_text(write_table(lines), encoding="utf-8")
 
 
 @contextmanager

@@ -139,6 +139,32 @@ def test_a_cut_hides_what_comes_after_it(named: Library) -> None:
     assert material.signals.loans.day.max() <= CUT.toordinal()
 
 
+def test_what_comes_after_the_cut_changes_no_ranking(
+    named: Library, tmp_path: Path
+) -> None:
+    run(named, Protocol(cut=CUT), tmp_path / "one")
+    cut = datetime.combine(CUT, datetime.min.time(), UTC)
+    with named.sessions.begin() as session:
+        late = session.scalars(select(Loan).where(Loan.borrowed_at >= cut)).all()
+        for number, loan in enumerate(late):
+            loan.work_id = 1 + number % 40
+
+    run(named, Protocol(cut=CUT), tmp_path / "two")
+
+    one, two = (_lists(tmp_path / name / "W.csv") for name in ("one", "two"))
+    both = one.keys() & two.keys()
+    assert len(both) >= 10
+    assert {patron: one[patron] for patron in both} == {p: two[p] for p in both}
+
+
+def _lists(path: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    with path.open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            found[line["patron_id"]].append(line["work_id"])
+    return found
+
+
 @pytest.mark.parametrize(
     "split", [{}, {"cut": CUT, "held_out": frozenset([1])}], ids=["none", "two"]
 )
