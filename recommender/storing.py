@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 
 from recommender.blend import Softening
 from recommender.parts import roster
+from recommender.parts.coldstart import Neighbourhood
 from recommender.parts.collaborative import Factors
 from recommender.parts.content import Content
 from recommender.parts.links import Links
@@ -48,7 +49,8 @@ def arrays_of(model: Model) -> dict[str, Array]:
 def model_of(arrays: Mapping[str, Array]) -> Model:
     """Make the model again of its arrays."""
     settings = json.loads(_read(arrays["settings"]))
-    texts = _texts(arrays, settings["fields"])
+    leaning = Neighbourhood(**settings["neighbourhood"])
+    texts = replace(_texts(arrays, settings["fields"]), neighbourhood=leaning)
     fitted: dict[str, Fitted] = {}
     parts = []
     for name, half_life, codes, place in settings["parts"]:
@@ -78,6 +80,7 @@ def _row(*, stratum: str, part: str, ndcg: float, patrons: int) -> TableRow:
 def _settings(model: Model, places: Mapping[int, str]) -> dict[str, Any]:
     return {
         "seed": model.seed,
+        "neighbourhood": asdict(model.texts.neighbourhood),
         "fields": list(model.texts.fields),
         "parts": [
             [part.name, part.half_life, part.codes, places[id(part.fitted)]]

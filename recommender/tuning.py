@@ -58,6 +58,7 @@ def _fit_model(
     wanted.update(BASELINES)
     parts = roster.fit_parts(history, works, texts, seed=seed, wanted=wanted)
     lent = np.bincount(history.column, minlength=loans.n_works) > 0
+    texts = roster.settle(texts, history, seed=seed)
     return Model(parts, texts, lent, weights, softening, tuple(table), seed)
 
 

@@ -1,13 +1,13 @@
 """The bridge for works without loans: they take what their neighbours in content have.
 
 Gantner, Drumond, Freudenthaler, Rendle, Schmidt-Thieme: Learning Attribute-to-Feature
-Mappings for Cold-Start Recommendations (ICDM 2010), its nearest-neighbour mapping:
-about `NEIGHBOURS` works with loans, similarity squared as the weight.
+Mappings for Cold-Start Recommendations (ICDM 2010), its nearest-neighbour mapping.
+How many neighbours, and near in what, is chosen by how well they foretell borrowers.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -18,8 +18,67 @@ from recommender.parts.links import Links
 from recommender.parts.popularity import Popularity
 from recommender.parts.successors import Succession
 
-NEIGHBOURS = 20
+PLAYED = 1000
+"""Works that play new ones when a neighbourhood is chosen."""
+
 STRIP = 512
+
+
+@dataclass(frozen=True)
+class Neighbourhood:
+    """Which works with loans a work without them leans on.
+
+    Attributes:
+        count: How many, nearest first.
+        power: Of the likeness, as the weight.
+        semantic: Likeness is the mean of terms and LSI space, else of terms alone.
+    """
+
+    count: int
+    power: float
+    semantic: bool
+
+
+NEIGHBOURHOODS = (
+    Neighbourhood(70, 2.5, semantic=False),
+    Neighbourhood(20, 2.0, semantic=True),
+)
+"""Many neighbours where words are plenty, few and by LSI where they are scarce."""
+
+
+def choose_neighbourhood(
+    vectors: csr_matrix, places: FloatArray, loans: csr_matrix, *, seed: int
+) -> Neighbourhood:
+    """Find the neighbours that foretell best who borrows a work.
+
+    Some works with loans play new ones: the neighbours' borrowers, weighed, are
+    compared by cosine with the work's own.
+    """
+    borrowers = csr_matrix(loans.T)
+    warm = np.flatnonzero(np.diff(borrowers.indptr))
+    rng = np.random.default_rng(seed)
+    some = np.sort(rng.choice(warm, min(PLAYED, len(warm)), replace=False))
+    found = [
+        _foretold(
+            borrowers,
+            neighbour_weights(vectors, places, cold=some, warm=warm, by=neighbourhood),
+            some,
+        )
+        for neighbourhood in NEIGHBOURHOODS
+    ]
+    return NEIGHBOURHOODS[int(np.argmax(found))]
+
+
+def _foretold(borrowers: csr_matrix, weights: csr_matrix, works: IntArray) -> float:
+    if not len(works):
+        return 0.0
+    expected, true = weights[works] @ borrowers, borrowers[works]
+    met = np.asarray(expected.multiply(true).sum(axis=1)).ravel()
+    lengths = [
+        np.sqrt(np.asarray(side.multiply(side).sum(axis=1)).ravel())
+        for side in (expected, true)
+    ]
+    return float((met / np.maximum(lengths[0] * lengths[1], 1e-9)).mean())
 
 
 def neighbour_weights(
@@ -28,24 +87,25 @@ def neighbour_weights(
     *,
     cold: IntArray,
     warm: IntArray,
-    neighbours: int = NEIGHBOURS,
+    by: Neighbourhood = NEIGHBOURHOODS[0],
 ) -> csr_matrix:
-    """Weigh each cold work's nearest warm works, rows adding up to 1 or 0.
+    """Weigh each cold work's nearest warm works but itself, rows adding up to 1 or 0.
 
-    Likeness is the mean of the inner products in terms and in LSI space, where the
-    works have places. Shape (works, works); only rows of cold works are filled.
+    Shape (works, works); only rows of cold works are filled.
     """
     n = vectors.shape[0]
     rows, columns, weights = [cold[:0]], [warm[:0]], [np.empty(0, np.float32)]
-    keep = min(neighbours, len(warm))
+    keep = min(by.count, len(warm))
     spread = vectors[warm].T.tocsr()
     for at in range(0, len(cold) if keep else 0, STRIP):
         strip = cold[at : at + STRIP]
         alike = (vectors[strip] @ spread).toarray()
-        if places.shape[1]:
+        if by.semantic and places.shape[1]:
             alike = (alike + places[strip] @ places[warm].T) / 2
-        nearest = np.argsort(-alike, axis=1, kind="stable")[:, :keep]
-        weight = np.maximum(np.take_along_axis(alike, nearest, axis=1), 0) ** 2
+        alike[strip[:, None] == warm] = 0
+        nearest = np.argpartition(-alike, keep - 1, axis=1)[:, :keep]
+        likeness = np.maximum(np.take_along_axis(alike, nearest, axis=1), 0)
+        weight = likeness**by.power
         total = weight.sum(axis=1, keepdims=True)
         weight = weight / np.where(total > 0, total, 1)
         rows.append(np.repeat(strip, keep))

@@ -28,9 +28,8 @@ def extend_texts(texts: Texts, works: WorksText) -> Texts:
     }
     joint = roster.join_fields(fields, texts.joint.shape[0] + len(works))
     directions = texts.semantics.directions
-    return Texts(
-        fields, joint, Semantics(semantics.place(joint, directions), directions)
-    )
+    places = Semantics(semantics.place(joint, directions), directions)
+    return Texts(fields, joint, places, texts.neighbourhood)
 
 
 def extend_parts(
@@ -53,6 +52,7 @@ def extend_parts(
         texts.semantics.works,
         cold=np.arange(len(lent), n_works),
         warm=np.flatnonzero(lent),
+        by=texts.neighbourhood,
     )
     done: dict[int, Fitted] = {}
     extended = []

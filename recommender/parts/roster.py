@@ -7,7 +7,7 @@ with two half-lives are two parts, and the blend chooses between them.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
@@ -25,6 +25,7 @@ from recommender.parts import (
     semantics,
     successors,
 )
+from recommender.parts.coldstart import NEIGHBOURHOODS, Neighbourhood
 from recommender.parts.collaborative import Factors
 from recommender.parts.content import Content
 from recommender.parts.links import Links
@@ -97,11 +98,13 @@ class Texts:
         fields: Vectors by field; a field nobody filled is left out.
         joint: All fields side by side, rows of length 1 or 0.
         semantics: The joint vectors in few dimensions.
+        neighbourhood: What a work without loans leans on.
     """
 
     fields: Mapping[str, Content]
     joint: csr_matrix
     semantics: Semantics
+    neighbourhood: Neighbourhood = NEIGHBOURHOODS[0]
 
 
 def fit_texts(works: WorksText, *, seed: int) -> Texts:
@@ -118,6 +121,14 @@ def join_fields(fields: Mapping[str, Content], n_works: int) -> csr_matrix:
         return links.nothing(n_works, 1)
     side_by_side = hstack([field.vectors for field in fields.values()], format="csr")
     return content.unit_rows(csr_matrix(side_by_side))
+
+
+def settle(texts: Texts, history: History, *, seed: int) -> Texts:
+    """Choose by the loans what works without them lean on."""
+    chosen = coldstart.choose_neighbourhood(
+        texts.joint, texts.semantics.works, history.matrix(), seed=seed
+    )
+    return replace(texts, neighbourhood=chosen)
 
 
 def fit_parts(
@@ -144,6 +155,7 @@ def fit_parts(
         texts.semantics.works,
         cold=np.flatnonzero(~lent),
         warm=np.flatnonzero(lent),
+        by=settle(texts, history, seed=seed).neighbourhood,
     )
     names = Wanted(wanted)
     return tuple(

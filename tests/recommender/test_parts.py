@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from recommender.arrays import History, Loans, WorksText, build_history
-from recommender.parts import roster, successors
+from recommender.parts import coldstart, roster, successors
 from recommender.parts.roster import Part
 from tests.recommender.planted import SHELF, make_tastes, make_texts, own_shelf
 
@@ -161,3 +161,23 @@ def test_loans_in_the_future_are_not_read() -> None:
 
     assert history.age is not None
     assert history.age.min() >= 0
+
+
+def test_a_work_without_loans_leans_on_words_that_tell_who_borrows() -> None:
+    loans, works = make_tastes(), make_texts()
+    texts = roster.fit_texts(works, seed=0)
+    history = build_history(loans, today=None)
+
+    chosen = roster.settle(texts, history, seed=0).neighbourhood
+
+    weights = coldstart.neighbour_weights(
+        texts.joint,
+        texts.semantics.works,
+        cold=np.array([0]),
+        warm=np.arange(loans.n_works),
+        by=chosen,
+    )
+    row = weights[0].toarray().ravel()
+    assert row[0] == 0
+    assert row.sum() == pytest.approx(1, abs=1e-4)
+    assert row[:SHELF].sum() > 0.9

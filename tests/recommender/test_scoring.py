@@ -1,6 +1,7 @@
 """Ranking, standardising, and a model's promises."""
 
 import io
+from dataclasses import replace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -139,3 +140,22 @@ def test_other_weights_change_the_order(model: Model) -> None:
     scores = score_block(reweigh(model, only), history, np.arange(model.n_works))
 
     assert np.allclose(scores, scores[0], atol=1e-4)
+
+
+def test_later_works_leave_the_scores_of_others_alone() -> None:
+    loans, works = make_tastes(dated=True), make_texts()
+    model = fit_model(loans, works, today=731_200, seed=1)
+    more = WorksText(
+        title=["stars and planets again", "bread and soup again"] * 10,
+        subjects=[("stars and planets",), ("bread and soup",)] * 10,
+        creators=[("Writer 1",), ()] * 10,
+    )
+    wider = extend(model, more)
+    wide = replace(loans, n_works=wider.n_works)
+    before = build_history(loans, today=731_200)
+    after = build_history(wide, today=731_200)
+    first = np.arange(model.n_works)
+
+    assert score_block(wider, after, first) == pytest.approx(
+        score_block(model, before, first), abs=1e-4
+    )

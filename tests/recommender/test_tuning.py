@@ -6,7 +6,7 @@ import pytest
 from recommender.arrays import Loans, WorksText, build_history
 from recommender.scoring import score_block
 from recommender.tuning import Pool, climb, fit_model, likeliest, ndcg, splits, tune
-from tests.recommender.planted import make_tastes, make_texts
+from tests.recommender.planted import make_tastes, make_texts, own_shelf
 
 NO_LOAN = np.empty(0, np.int64)
 
@@ -113,3 +113,50 @@ def test_odd_libraries_get_scores(loans: Loans, works: WorksText) -> None:
 
     assert scores.shape == (loans.n_patrons, loans.n_works)
     assert np.isfinite(scores).all()
+
+
+@pytest.mark.slow
+def test_a_desk_account_of_a_million_loans_hides_nobody() -> None:
+    tastes, works = make_tastes(dated=True), make_texts()
+    rng = np.random.default_rng(0)
+    desk, many = tastes.n_patrons, 1_000_000
+    assert tastes.day is not None
+    loans = Loans(
+        desk + 1,
+        tastes.n_works,
+        np.concatenate([tastes.row, np.full(many, desk)]),
+        np.concatenate([tastes.column, rng.integers(0, tastes.n_works, many)]),
+        np.concatenate([tastes.day, 730_000 + rng.integers(0, 1200, many)]),
+    )
+
+    model = fit_model(loans, works, today=731_200, seed=0)
+
+    history = build_history(loans, today=731_200)
+    patrons = history.take(np.arange(desk))
+    scores = score_block(model, patrons, np.arange(tastes.n_works))
+    own = own_shelf(tastes)
+    assert scores[own].mean() > scores[~own].mean() + 1
+
+
+def test_loans_in_the_future_teach_nothing() -> None:
+    loans, works = make_tastes(dated=True), make_texts()
+    assert loans.day is not None
+    slips = np.arange(20)
+    more = Loans(
+        loans.n_patrons,
+        loans.n_works,
+        np.concatenate([loans.row, slips]),
+        np.concatenate([loans.column, slips]),
+        np.concatenate([loans.day, 800_000 + slips]),
+    )
+
+    first, second = (
+        score_block(
+            fit_model(some, works, today=731_200, seed=0),
+            build_history(some, today=731_200),
+            np.arange(loans.n_works),
+        )
+        for some in (loans, more)
+    )
+
+    assert (first == second).all()
