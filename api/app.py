@@ -7,7 +7,8 @@ from apiflask import APIFlask
 from flask import Flask
 from markupsafe import Markup, escape
 
-from api import cards, console, context, error_pages, notices, pages, rest, security
+from api import console, context, pages, rest
+from api.web import cards, error_pages, notices, security
 from library.db import Sessions
 from library.i18n import messages
 from library.runtime import Runtime

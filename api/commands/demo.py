@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 import click
 from sqlalchemy import select
 
-from api import serving
 from api.auth.magic_link import make_link
 from api.commands.options import json_option, pass_runtime
 from api.commands.output import say_json, table
@@ -28,6 +27,7 @@ from api.demo.job import (
 from api.demo.kept import Asked, find_kept, keep
 from api.demo.libraries import DemoLibrary, real_library, sample_library
 from api.demo.site import served
+from api.working import serving
 from library.clock import utc_now
 from library.runtime import Runtime, start
 from library.staff import create_staff, hash_password

@@ -12,13 +12,13 @@ import click
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from api import listening
-from api.bell import HEARTBEAT, Call, bell
 from api.commands.options import json_option, pass_runtime
 from api.commands.output import say, table
-from api.naming import worker_name
-from api.scheduler import DEAF_AFTER, heard_at
-from api.worker import IN_PROCESS, add_tasks, broker_of, make_celery, own_queue
+from api.working import listening
+from api.working.bell import HEARTBEAT, Call, bell
+from api.working.naming import worker_name
+from api.working.scheduler import DEAF_AFTER, heard_at
+from api.working.worker import IN_PROCESS, add_tasks, broker_of, make_celery, own_queue
 from library.clock import utc_now
 from library.db import reading
 from library.migrate import pending

@@ -4,9 +4,9 @@ from urllib.parse import urlsplit
 
 import click
 
-from api import serving
 from api.commands.options import pass_runtime
 from api.commands.setup import prepare
+from api.working import serving
 from library.runtime import Runtime
 
 host_option = click.option(

@@ -5,8 +5,8 @@ import click
 from api.commands.options import at_option, json_option, moment, pass_runtime
 from api.commands.output import bar, say, table
 from api.commands.patrons import patron_id_of
-from api.leftovers import take_back
-from api.naming import worker_name
+from api.working.leftovers import take_back
+from api.working.naming import worker_name
 from library.db import reading
 from library.runtime import Runtime
 from notifier import ledger as sent

@@ -2,9 +2,9 @@
 
 import click
 
-from api import listening
-from api.bell import QUEUES
 from api.commands.options import pass_runtime
+from api.working import listening
+from api.working.bell import QUEUES
 from library.runtime import Runtime
 
 

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from api import context, forms, notices
+from api import context
+from api.web import forms, notices
 from library.audit import Actor
 from library.clock import utc_now
 from library.db import reading

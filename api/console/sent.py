@@ -4,8 +4,9 @@ from flask import Blueprint, render_template, request, url_for
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from api import context, forms, notices
-from api.words import CAUSES, STATES
+from api import context
+from api.web import forms, notices
+from api.web.words import CAUSES, STATES
 from library import audit
 from library.clock import utc_now
 from library.db import reading

@@ -4,10 +4,11 @@ from flask import Blueprint, render_template, request, url_for
 from flask import session as browser
 from werkzeug.wrappers import Response
 
-from api import context, forms
+from api import context
 from api.auth import principal, staff
 from api.auth.attempts import PER_ADDRESS, PER_IDENTITY, allowed
-from api.error_pages import page
+from api.web import forms
+from api.web.error_pages import page
 from library.clock import utc_now
 from library.i18n.messages import _
 

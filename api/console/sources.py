@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from api import context, forms, notices
+from api import context
 from api.auth.principal import StaffCaller
+from api.web import forms, notices
 from library import audit
 from library.clock import utc_now
 from library.db import reading

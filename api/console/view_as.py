@@ -7,10 +7,11 @@ from flask import Blueprint, render_template
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from api import context, forms
+from api import context
 from api.auth.principal import StaffCaller
-from api.cards import Card, make_cards
-from api.words import SHELVES
+from api.web import forms
+from api.web.cards import Card, make_cards
+from api.web.words import SHELVES
 from library import audit
 from library.clock import utc_now
 from library.db import reading

@@ -15,7 +15,7 @@ from sqlalchemy import func, select
 from api.commands.setup import prepare
 from api.demo.libraries import DemoLibrary, Reader
 from api.demo.site import Announced
-from api.naming import worker_name
+from api.working.naming import worker_name
 from harvesters.harvesting import harvest
 from harvesters.imports.importing import import_loans, import_patrons, import_works
 from harvesters.sources import add_source

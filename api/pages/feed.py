@@ -4,8 +4,9 @@ from flask import Blueprint, request, url_for
 from flask import session as browser
 from werkzeug.wrappers import Response
 
-from api import context, forms
-from api.error_pages import page
+from api import context
+from api.web import forms
+from api.web.error_pages import page
 from library.clock import utc_now
 from library.db import reading
 from library.errors import NotFound

@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from api import context, forms
+from api import context
+from api.web import forms
 from library.clock import utc_now
 from library.db import reading
 from library.i18n.messages import _

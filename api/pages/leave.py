@@ -7,7 +7,7 @@ from flask import Blueprint, render_template, request
 from sqlalchemy.orm import Session
 
 from api import context
-from api.security import opened_by_link
+from api.web.security import opened_by_link
 from library.clock import utc_now
 from library.db import reading
 from library.errors import NotAllowed

@@ -7,9 +7,10 @@ from flask import session as browser
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from api import context, forms, notices
+from api import context
 from api.pages.consents import WORDINGS
-from api.words import CAUSES, STATES
+from api.web import forms, notices
+from api.web.words import CAUSES, STATES
 from library.clock import utc_now
 from library.db import reading
 from library.i18n.messages import _

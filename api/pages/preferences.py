@@ -7,7 +7,8 @@ from typing import Final
 from flask import Blueprint, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from api import context, forms, notices
+from api import context
+from api.web import forms, notices
 from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput

@@ -9,10 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from api import context, forms, notices
-from api.cards import Card, explain, make_cards
+from api import context
 from api.pages import layout, steps
-from api.words import ALERTS, SAVED, SHELF_NOTES, SHELVES
+from api.web import forms, notices
+from api.web.cards import Card, explain, make_cards
+from api.web.words import ALERTS, SAVED, SHELF_NOTES, SHELVES
 from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput

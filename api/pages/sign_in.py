@@ -5,10 +5,11 @@ from flask import session as browser
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
-from api import context, forms
+from api import context
 from api.auth import magic_link, principal
 from api.auth.attempts import PER_ADDRESS, PER_IDENTITY, allowed, folded_identity
-from api.error_pages import page
+from api.web import forms
+from api.web.error_pages import page
 from library.clock import utc_now
 from library.db import reading
 from library.i18n.messages import _

@@ -4,8 +4,9 @@ from flask import Blueprint, render_template, request, url_for
 from sqlalchemy import func, select
 from werkzeug.wrappers import Response
 
-from api import context, forms
+from api import context
 from api.pages.consents import WORDINGS
+from api.web import forms
 from library.db import reading
 from library.i18n import messages
 from library.tables import Acquisition, Branch, Patron, Work

@@ -11,8 +11,8 @@ from typing import Any, Final
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from api import notices
 from api.context import Reader
+from api.web import notices
 from library.errors import InvalidInput, NotFound
 from library.i18n.messages import _
 from library.tables import (

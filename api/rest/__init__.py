@@ -2,8 +2,6 @@
 
 from apiflask import APIFlask
 
-from api import errors
-from api.limits import CALLS_PER_MINUTE
 from api.rest import (
     alerts,
     deliveries,
@@ -21,6 +19,8 @@ from api.rest import (
     works,
 )
 from api.rest.bodies import Bodies
+from api.rest.protocol import errors
+from api.rest.protocol.limits import CALLS_PER_MINUTE
 from library.db import Sessions
 from library.runtime import Runtime
 from library.settings import Settings

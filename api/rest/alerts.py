@@ -8,11 +8,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
-from api.paging import PageIn
 from api.rest.blueprint import part
 from api.rest.doors import note_read, reads
 from api.rest.fields import GREATEST_ID, Out, WorkName, work_name
 from api.rest.lists import listed
+from api.rest.protocol.paging import PageIn
 from library.errors import NotFound
 from library.i18n.messages import nearest_locale
 from library.i18n.reasons import reason_text

@@ -3,7 +3,7 @@
 from apiflask import APIBlueprint, HTTPError
 from werkzeug.exceptions import HTTPException
 
-from api import errors
+from api.rest.protocol import errors
 from library.errors import ServiceError
 
 

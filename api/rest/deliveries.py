@@ -9,12 +9,12 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
-from api.paging import PageIn
 from api.rest.blueprint import part
 from api.rest.doors import note_read, reads, writes
 from api.rest.fields import GREATEST_ID, Out
 from api.rest.lists import listed
 from api.rest.patrons import record_change
+from api.rest.protocol.paging import PageIn
 from library.clock import utc_now
 from library.errors import NotFound
 from library.tables import Delivery, LedgerEntry, Patron

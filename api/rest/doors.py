@@ -14,9 +14,9 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import TooManyRequests, Unauthorized
 
-from api import idempotency, limits
 from api.auth.keys import KeyCaller, caller_of
 from api.context import sessions, settings
+from api.rest.protocol import idempotency, limits
 from library import audit
 from library.clock import utc_now
 from library.db import reading

@@ -8,13 +8,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
-from api.paging import PageIn
 from api.rest.alerts import alert_for
 from api.rest.blueprint import part
 from api.rest.doors import note_read, reads, writes
 from api.rest.fields import In, Out, WorkName, work_name
 from api.rest.lists import listed
 from api.rest.patrons import patron_for, record_change
+from api.rest.protocol.paging import PageIn
 from library.clock import utc_now
 from library.tables import Feedback, Work
 from library.vocabulary import Channel, Verdict

@@ -9,11 +9,11 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
-from api.conditional import require_match, tag_of, tagged
 from api.rest.blueprint import part
 from api.rest.doors import note_read, reads, writes
 from api.rest.fields import In, Out, Short, Text, Weight, as_json
 from api.rest.patrons import patron_for, record_change
+from api.rest.protocol.conditional import require_match, tag_of, tagged
 from library.clock import utc_now
 from library.errors import NotFound
 from library.vocabulary import InterestKind, InterestOrigin, SuppressionKind

@@ -7,11 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
-from api.paging import PageIn
 from api.rest.blueprint import part
 from api.rest.doors import reads, writes
 from api.rest.fields import Out
 from api.rest.lists import listed
+from api.rest.protocol.paging import PageIn
 from library.errors import Conflict, NotAllowed, NotFound
 from library.tables import Job
 from library.vocabulary import JobState

@@ -9,7 +9,7 @@ from sqlalchemy import Select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from api.context import settings
-from api.paging import Asked, Page, PageIn, page_of
+from api.rest.protocol.paging import Asked, Page, PageIn, page_of
 
 T = TypeVar("T")
 _PAGE = frozenset(PageIn.model_fields)

@@ -10,11 +10,11 @@ from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
 from api.context import sessions
-from api.paging import PageIn
 from api.rest.blueprint import part
 from api.rest.doors import acts, reads
 from api.rest.fields import Id, In, Out
 from api.rest.lists import listed
+from api.rest.protocol.paging import PageIn
 from library import audit
 from library.clock import utc_now
 from library.db import reading

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
 from api.context import sessions, settings
-from api.paging import PageIn
 from api.rest.blueprint import part
 from api.rest.doors import acts, note_read, reads, writes
 from api.rest.fields import Code, In, Long, Out
 from api.rest.lists import listed
+from api.rest.protocol.paging import PageIn
 from library import audit
 from library.clock import utc_now
 from library.db import reading

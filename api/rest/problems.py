@@ -2,8 +2,8 @@
 
 from flask import Response
 
-from api import errors
 from api.rest.blueprint import part
+from api.rest.protocol import errors
 
 bp = part("problems")
 

@@ -9,12 +9,12 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
-from api.conditional import require_match, tag_of, tagged
-from api.paging import PageIn
 from api.rest.blueprint import part
 from api.rest.doors import reads, writes
 from api.rest.fields import Id, In, Long, Moment, Out, Short, Text, as_json
 from api.rest.lists import listed
+from api.rest.protocol.conditional import require_match, tag_of, tagged
+from api.rest.protocol.paging import PageIn
 from library.clock import utc_now
 from library.errors import NotFound
 from library.tables import Rule

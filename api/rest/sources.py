@@ -9,11 +9,11 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
-from api.paging import PageIn
 from api.rest.blueprint import part
 from api.rest.doors import reads, writes
 from api.rest.fields import Address, Code, In, Out, Short, as_json
 from api.rest.lists import listed
+from api.rest.protocol.paging import PageIn
 from harvesters.sources import add_source, remove_source
 from library import audit
 from library.clock import utc_now

@@ -9,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
-from api.paging import PageIn
 from api.rest.blueprint import part
 from api.rest.doors import reads
 from api.rest.fields import In, Out, Text
 from api.rest.lists import listed
+from api.rest.protocol.paging import PageIn
 from library.errors import NotFound
 from library.search import found_by, suggest_subjects
 from library.tables import (

@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import select
 
 from api.commands.setup import prepare
-from api.listening import wait_until
-from api.naming import is_dead
-from api.scheduler import heard_at
+from api.working.listening import wait_until
+from api.working.naming import is_dead
+from api.working.scheduler import heard_at
 from library.clock import utc_now
 from library.db import reading
 from library.runtime import Runtime, start

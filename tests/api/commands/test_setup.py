@@ -9,7 +9,7 @@ from click.testing import Result
 from sqlalchemy import select
 
 from api.commands.doctor import _looked, examine_mail
-from api.tasks import record_heartbeat
+from api.working.tasks import record_heartbeat
 from library.clock import utc_now
 from library.db import Sessions, reading
 from library.runtime import Runtime

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from api import errors
+from api.rest.protocol import errors
 from library.errors import DeliveryFailed, FetchFailed, ServiceError, TrainingFailed
 from tests.api.rest.client import ApiClient
 

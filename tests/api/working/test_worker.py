@@ -8,11 +8,11 @@ from time import monotonic
 import pytest
 from celery import Celery
 
-from api.bell import DELIVER_CALL, HEARTBEAT, QUEUES, Call, bell
-from api.listening import Consumer, wait_until, working
-from api.scheduler import heard_at
-from api.tasks import record_heartbeat
-from api.worker import add_tasks, broker_of, make_celery, own_queue
+from api.working.bell import DELIVER_CALL, HEARTBEAT, QUEUES, Call, bell
+from api.working.listening import Consumer, wait_until, working
+from api.working.scheduler import heard_at
+from api.working.tasks import record_heartbeat
+from api.working.worker import add_tasks, broker_of, make_celery, own_queue
 from library.db import Sessions
 from library.runtime import Runtime
 from library.settings import Settings

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import select
 from werkzeug.http import parse_options_header
 
-from api.paging import Asked, Page, PageIn, page_of
+from api.rest.protocol.paging import Asked, Page, PageIn, page_of
 from library.db import Sessions, reading
 from library.errors import InvalidInput
 from library.tables import Work

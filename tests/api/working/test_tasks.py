@@ -1,8 +1,8 @@
 import pytest
 from sqlalchemy import select
 
-from api.bell import DELIVER_CALL, QUEUE_OF, Call, no_ring
-from api.tasks import _work, do_job, do_turn, queue_job
+from api.working.bell import DELIVER_CALL, QUEUE_OF, Call, no_ring
+from api.working.tasks import _work, do_job, do_turn, queue_job
 from library.db import Sessions, reading
 from library.runtime import Runtime
 from library.settings import Settings

@@ -4,8 +4,8 @@ from threading import Barrier, Thread
 import pytest
 from sqlalchemy import select
 
-from api import claims
-from api.claims import (
+from api.working import claims
+from api.working.claims import (
     ATTEMPTS,
     LEASE,
     Claim,
@@ -16,8 +16,8 @@ from api.claims import (
     renew,
     settle,
 )
-from api.listening import wait_until
-from api.tasks import queue_job
+from api.working.listening import wait_until
+from api.working.tasks import queue_job
 from library.db import Sessions, reading
 from library.tables import Job, ScheduleRun
 from library.vocabulary import JobState, SlotState

@@ -23,12 +23,12 @@ from sqlalchemy import delete
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from api.bell import QUEUES, Ring, bell
-from api.claims import hand_back
-from api.leftovers import take_back
-from api.naming import worker_name
-from api.scheduler import Beat, keep_time
-from api.worker import add_tasks, make_celery, own_queue
+from api.working.bell import QUEUES, Ring, bell
+from api.working.claims import hand_back
+from api.working.leftovers import take_back
+from api.working.naming import worker_name
+from api.working.scheduler import Beat, keep_time
+from api.working.worker import add_tasks, make_celery, own_queue
 from library.clock import utc_now
 from library.runtime import Runtime
 from library.tables import Heartbeat

@@ -4,9 +4,9 @@ from threading import Barrier, Event, Thread
 import pytest
 from sqlalchemy import func, select
 
-from api.bell import DELIVER_CALL, HEARTBEAT, Call, job_call, turn_call
-from api.claims import ATTEMPTS
-from api.scheduler import (
+from api.working.bell import DELIVER_CALL, HEARTBEAT, Call, job_call, turn_call
+from api.working.claims import ATTEMPTS
+from api.working.scheduler import (
     DEAF_AFTER,
     Beat,
     Recurring,
@@ -17,7 +17,7 @@ from api.scheduler import (
     rows_due,
     take_turns,
 )
-from api.tasks import queue_job, record_heartbeat
+from api.working.tasks import queue_job, record_heartbeat
 from library.clock import utc_now
 from library.db import Sessions, reading
 from library.runtime import Runtime

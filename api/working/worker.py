@@ -1,7 +1,7 @@
 """The Celery application: its broker, its settings, its four thin tasks.
 
-Messages hold ids only. What a task does is in `api.tasks`, which claims the row first:
-a ring may come twice, late or never.
+Messages hold ids only. What a task does is in `api.working.tasks`, which claims the row
+first: a ring may come twice, late or never.
 """
 
 from functools import partial
@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from celery import Celery
 from kombu import Exchange, Queue
 
-from api.bell import DELIVER, HEARTBEAT, JOB, NOTIFY, QUEUES, TURN, bell
-from api.tasks import do_deliveries, do_job, do_turn, record_heartbeat
+from api.working.bell import DELIVER, HEARTBEAT, JOB, NOTIFY, QUEUES, TURN, bell
+from api.working.tasks import do_deliveries, do_job, do_turn, record_heartbeat
 from library.clock import utc_now
 from library.runtime import Runtime
 from library.settings import Settings

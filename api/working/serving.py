@@ -9,9 +9,9 @@ from types import FrameType
 from waitress import create_server
 
 from api.app import create_app
-from api.bell import Ring, bell
-from api.listening import leave, working
-from api.worker import make_celery
+from api.working.bell import Ring, bell
+from api.working.listening import leave, working
+from api.working.worker import make_celery
 from library.runtime import Runtime
 
 

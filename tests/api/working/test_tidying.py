@@ -2,8 +2,8 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from api.tasks import record_heartbeat
-from api.tidying import tidy
+from api.working.tasks import record_heartbeat
+from api.working.tidying import tidy
 from library.db import Sessions, reading
 from library.tables import Heartbeat, ScheduleRun, SignedIn
 from library.vocabulary import SlotState

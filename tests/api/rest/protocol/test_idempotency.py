@@ -3,7 +3,7 @@ from datetime import timedelta
 
 import pytest
 
-from api.idempotency import KEPT, Answer, Request, begin, finish
+from api.rest.protocol.idempotency import KEPT, Answer, Request, begin, finish
 from library.db import Sessions
 from library.errors import InvalidInput
 from tests.factories import NOON

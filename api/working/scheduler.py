@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from api.bell import (
+from api.working.bell import (
     DELIVER_CALL,
     HEARTBEAT,
     Call,
@@ -26,7 +26,7 @@ from api.bell import (
     job_call,
     turn_call,
 )
-from api.claims import ATTEMPTS, job_open, turn_due
+from api.working.claims import ATTEMPTS, job_open, turn_due
 from library.clock import utc_now
 from library.db import Sessions, reading
 from library.runtime import Runtime

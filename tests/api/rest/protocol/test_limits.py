@@ -2,7 +2,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from api.limits import Allowance, headers, take
+from api.rest.protocol.limits import Allowance, headers, take
 from library.db import Sessions, reading
 from library.tables import CallCount
 from tests.factories import NOON

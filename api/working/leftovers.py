@@ -11,8 +11,8 @@ from typing import Final
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from api.claims import hand_back
-from api.naming import is_dead
+from api.working.claims import hand_back
+from api.working.naming import is_dead
 from library.db import Sessions, reading
 from library.runtime import Runtime
 from library.tables import Delivery, Job, ScheduleRun

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from api.claims import claim_turn
-from api.leftovers import AMBIGUOUS_FOR, take_back
-from api.naming import is_dead, worker_name
+from api.working.claims import claim_turn
+from api.working.leftovers import AMBIGUOUS_FOR, take_back
+from api.working.naming import is_dead, worker_name
 from library.db import Sessions, reading
 from library.runtime import Runtime
 from library.settings import Settings
@@ -22,7 +22,11 @@ LEASE_END = NOON + timedelta(minutes=15)
 def dead() -> str:
     """The name of a worker of this machine that is gone."""
     ended = subprocess.run(
-        [sys.executable, "-c", "from api.naming import *; print(worker_name())"],
+        [
+            sys.executable,
+            "-c",
+            "from api.working.naming import *; print(worker_name())",
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 from sqlalchemy import select, update
 
-from api.bell import DELIVER_CALL, Ring
-from api.claims import (
+from api.plain import plain
+from api.working.bell import DELIVER_CALL, Ring
+from api.working.claims import (
     Claim,
     JobStopped,
     claim_job,
@@ -16,8 +17,7 @@ from api.claims import (
     kept,
     settle,
 )
-from api.plain import plain
-from api.scheduler import DELIVERIES_A_RING
+from api.working.scheduler import DELIVERIES_A_RING
 from library.clock import utc_now
 from library.db import Sessions
 from library.errors import ServiceError
@@ -32,7 +32,7 @@ _MODULES = {
     "match": "recommender.tasks",
     "shelves": "recommender.tasks",
     "alert": "notifier.tasks",
-    "tidy": "api.tidying",
+    "tidy": "api.working.tidying",
 }
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""What every REST answer keeps to: problems, cursors, ETags, idempotency, limits."""

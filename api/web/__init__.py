@@ -1,0 +1,1 @@
+"""What patrons' pages and the console share: cards, forms, notices, guards."""
