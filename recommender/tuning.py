@@ -14,7 +14,15 @@ from recommender.parts import roster
 from recommender.parts.roster import Texts
 from recommender.pools import ENOUGH_PATRONS, Pool, join, make_pool, some_of, splits
 from recommender.scoring import FEW, Model, Stratum, TableRow, reweigh, stratum_of
-from recommender.weighing import Ranker, Weights, choose, climb, likeliest, ndcg
+from recommender.weighing import (
+    CLEARLY,
+    Ranker,
+    Weights,
+    choose,
+    climb,
+    likeliest,
+    ndcg,
+)
 
 BASELINES = ("popularity", "latest")
 LEAST_WEIGHT = 1e-3
@@ -105,7 +113,9 @@ def tune(names: Sequence[str], pool: Pool, *, warm: bool) -> Tuned:
     for few in (True, False):
         stratum = stratum_of(warm=warm, few=few)
         mine = (pool.lengths <= FEW) == few
-        own = climb(together, drawn.take(mine)) if mine.any() else together
+        own = together
+        if mine.any():
+            own = climb(together, drawn.take(mine), errors=CLEARLY)
         weights[stratum] = _named(names, own)
         table.extend(_table(stratum, names, drawn.take(mine), own))
     strata = [stratum_of(warm=warm, few=few) for few in (True, False)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,9 @@ from recommender.pools import BoolArray, Pool
 
 PENALTY = 30.0
 STEADY = 0.5
+CLEARLY = 1.0
+"""Standard errors by which one thing outdoes another."""
+
 IN_COMPANY = 0.03
 ALONE = 5
 MOST_STEPS = 40
@@ -81,20 +85,41 @@ def choose(names: Sequence[str], pool: Pool) -> tuple[Softening, Weights]:
     Several ways of learning stand for choice, from "the best single part" to a free
     climb. The one is taken that did best on patrons it had not learnt from: those of
     another cut, or another third of the patrons. A pool too large to mislead is
-    learnt from and measured whole.
+    learnt from and measured whole. Where the best part is not clearly outdone by a
+    mix, the two share: what led in other years may not lead in this one.
     """
     sane = fallback(names)
     if not len(pool):
         return Softening.ROOT, sane
-    value = float(ndcg(sane, pool.soften(Softening.ROOT)).mean())
-    best = (value, Softening.ROOT, sane)
+    found = [Learnt(ndcg(sane, pool.soften(Softening.ROOT)), Softening.ROOT, sane)]
+    singles = []
     for softening in Softening:
         drawn = pool.soften(softening)
         learnt = ways(drawn)
-        for value, weights in zip(_judge(drawn, learnt), learnt, strict=True):
-            if value > best[0]:
-                best = (value, softening, weights)
-    return best[1], _drawn_to(sane, best[2], patrons=len(pool))
+        judged = [
+            Learnt(value, softening, weights)
+            for value, weights in zip(_judge(drawn, learnt), learnt, strict=True)
+        ]
+        found += judged
+        singles.append(judged[0])
+    best, single = max(found, key=Learnt.mean), max(singles, key=Learnt.mean)
+    weights = best.weights / max(best.weights.sum(), 1e-9)
+    if not _steady(best.values - single.values, errors=CLEARLY):
+        weights = (weights + single.weights) / 2
+    return best.softening, _drawn_to(sane, weights, patrons=len(pool))
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """Weights, and NDCG@10 of each patron they were not learnt from."""
+
+    values: Weights
+    softening: Softening
+    weights: Weights
+
+    def mean(self) -> float:
+        """Return NDCG@10 over all patrons."""
+        return float(self.values.mean())
 
 
 def _drawn_to(sane: Weights, learnt: Weights, *, patrons: int) -> Weights:
@@ -122,16 +147,16 @@ def ways(pool: Pool) -> tuple[Weights, ...]:
     )
 
 
-def _judge(pool: Pool, learnt: Sequence[Weights]) -> list[float]:
+def _judge(pool: Pool, learnt: Sequence[Weights]) -> list[Weights]:
     if len(pool) > CLEAR:
         ranker = Ranker(pool)
-        return [float(ranker.of(weights).mean()) for weights in learnt]
-    total = np.zeros(len(learnt))
+        return [ranker.of(weights) for weights in learnt]
+    values = [np.zeros(len(pool)) for _ in learnt]
     for inside in _folds(pool):
-        rest = pool.take(~inside)
         there = Ranker(pool.take(inside))
-        total += [there.of(weights).sum() for weights in ways(rest)]
-    return [float(value) for value in total / len(pool)]
+        for value, weights in zip(values, ways(pool.take(~inside)), strict=True):
+            value[inside] = there.of(weights)
+    return values
 
 
 def _folds(pool: Pool) -> Iterator[BoolArray]:
@@ -198,10 +223,11 @@ def climb(
     *,
     parts: BoolArray | None = None,
     rounds: int = 2,
+    errors: float = STEADY,
 ) -> Weights:
     """Move one weight at a time while NDCG@10 rises beyond chance.
 
-    A step counts when its mean gain is at least `STEADY` standard errors over the
+    A step counts when its mean gain is at least so many standard errors over the
     patrons, so that few patrons move little. Only `parts` move, or those with a
     weight.
     """
@@ -216,7 +242,7 @@ def climb(
                 step = np.float32(target - weights[part])
                 trial = mixed + step * pool.scores[part]
                 then = ranker.ndcg(trial)
-                if _steady(then - now):
+                if _steady(then - now, errors=errors):
                     weights[part], mixed, now, moved = target, trial, then, True
         if not moved:
             break
@@ -230,6 +256,6 @@ def _targets(weights: Weights, part: int) -> list[float]:
     return [0.0, here * 0.6, here * 1.6]
 
 
-def _steady(gain: Weights) -> bool:
+def _steady(gain: Weights, *, errors: float) -> bool:
     error = gain.std() / np.sqrt(len(gain))
-    return bool(gain.mean() > max(STEADY * error, 1e-6))
+    return bool(gain.mean() > max(errors * error, 1e-6))
