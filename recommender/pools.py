@@ -28,6 +28,9 @@ ENOUGH_PATRONS = 2000
 HELD_SHARE = 0.1
 COLD_SHARE = 0.05
 FEWEST_COLD = 30
+MOST_TRUE = 500
+"""Loans after a cut above which it is a desk that borrows, which teaches nothing."""
+
 TOP = 20
 RANDOM = 60
 CELLS = 2_000_000
@@ -157,7 +160,8 @@ def make_pool(
     place[candidates] = np.arange(len(candidates))
     row, column = loans.row[split.after], place[loans.column[split.after]]
     rng = np.random.default_rng(seed)
-    of_interest = (column >= 0) & (history.lengths[row] > 0)
+    many = np.bincount(row, minlength=len(history)) > MOST_TRUE
+    of_interest = (column >= 0) & (history.lengths[row] > 0) & ~many[row]
     row, column = row[of_interest], column[of_interest]
     patrons = np.unique(row)
     if len(patrons) > ENOUGH_PATRONS:

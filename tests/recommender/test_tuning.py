@@ -1,9 +1,14 @@
 """The blend is learnt from the library's own loans, and never fails on odd ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from recommender.arrays import Loans, WorksText, build_history
+from recommender.parts import roster
+from recommender.pools import make_pool as make_pool_of
+from recommender.pools import some_of
 from recommender.scoring import score_block
 from recommender.tuning import Pool, climb, fit_model, likeliest, ndcg, splits, tune
 from tests.recommender.planted import make_tastes, make_texts, own_shelf
@@ -160,3 +165,25 @@ def test_loans_in_the_future_teach_nothing() -> None:
     )
 
     assert (first == second).all()
+
+
+def test_a_desk_account_is_not_learnt_from() -> None:
+    tastes, works = make_tastes(dated=True), make_texts()
+    assert tastes.day is not None
+    many = 600
+    desk = replace(
+        tastes,
+        n_patrons=tastes.n_patrons + 1,
+        row=np.concatenate([tastes.row, np.full(many, tastes.n_patrons)]),
+        column=np.concatenate([tastes.column, np.arange(many) % tastes.n_works]),
+        day=np.concatenate([tastes.day, np.full(many, 731_199)]),
+    )
+    split = next(splits(desk, today=731_200, seed=0))
+    before = build_history(some_of(desk, split.before), today=split.today)
+    texts = roster.fit_texts(works, seed=0)
+    parts = roster.fit_parts(before, works, texts, seed=0, wanted=["popularity"])
+
+    pool = make_pool_of(parts, before, desk, split, warm=True, seed=0)
+
+    assert 0 < len(pool) <= tastes.n_patrons
+    assert pool.wanted.max() < tastes.n_works / 2
