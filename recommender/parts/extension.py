@@ -82,7 +82,10 @@ def _extend(part: Part, texts: Texts, works: WorksText, bridge: csr_matrix) -> F
         case Content() | Semantics():
             extended = roster.text_part(part.name, texts)
         case _:
-            extended = np.concatenate([fitted, _arrived(works)]).astype(np.float32)
+            told = _arrived(works)
+            if part.name == roster.LATEST_LENT:
+                told = np.full(more, np.nan, np.float32)
+            extended = np.concatenate([fitted, told]).astype(np.float32)
     return extended
 
 

@@ -19,6 +19,11 @@ def fit(history: History, arrived: FloatArray | None) -> FloatArray:
     """
     if arrived is not None and np.isfinite(arrived).any():
         return arrived.astype(np.float32)
+    return first_lent(history)
+
+
+def first_lent(history: History) -> FloatArray:
+    """Return minus the days since each work's first loan, shape (works,), or nan."""
     first = np.full(history.n_works, np.nan, np.float32)
     if history.age is not None and len(history.column):
         oldest = np.zeros(history.n_works, np.float32)

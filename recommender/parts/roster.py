@@ -43,6 +43,8 @@ FEWEST_FACTORS = 64
 
 POPULARITY_HALF_LIVES = (30.0, 90.0, 180.0, 365.0)
 HISTORY_HALF_LIVES = (30.0, 180.0)
+LATEST_LENT = "latest-lent"
+"""Lent for the first time last, which need not be what arrived or appeared last."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,10 @@ def _latest_parts(history: History, works: WorksText, wanted: Wanted) -> Iterato
     arrived = latest.fit(history, works.arrived)
     if "latest" in wanted and np.isfinite(arrived).any():
         yield Part("latest", arrived)
+    first = latest.first_lent(history)
+    differs = bool((np.isfinite(arrived) & (arrived != first)).any())
+    if LATEST_LENT in wanted and differs and np.isfinite(first).any():
+        yield Part(LATEST_LENT, first)
 
 
 def _factor_parts(

@@ -181,3 +181,23 @@ def test_a_work_without_loans_leans_on_words_that_tell_who_borrows() -> None:
     assert row[0] == 0
     assert row.sum() == pytest.approx(1, abs=1e-4)
     assert row[:SHELF].sum() > 0.9
+
+
+def test_arrived_last_and_first_lent_last_are_told_apart() -> None:
+    loans = make_tastes(dated=True)
+    arrived = np.arange(loans.n_works, dtype=np.float32)
+    history = build_history(loans, today=731_200)
+    works = replace(make_texts(), arrived=arrived)
+    texts = roster.fit_texts(works, seed=0)
+    assert history.age is not None
+
+    parts = roster.fit_parts(
+        history, works, texts, seed=0, wanted=["latest", "latest-lent"]
+    )
+
+    first, second = (
+        roster.score(part, history, np.arange(loans.n_works))[0] for part in parts
+    )
+    assert (first == arrived).all()
+    oldest = [history.age[history.column == work].max() for work in range(36)]
+    assert second.tolist() == [-age for age in oldest]
