@@ -104,7 +104,8 @@ def choose(names: Sequence[str], pool: Pool) -> tuple[Softening, Weights]:
         singles.append(judged[0])
     best, single = max(found, key=Learnt.mean), max(singles, key=Learnt.mean)
     weights = best.weights / max(best.weights.sum(), 1e-9)
-    if not _steady(best.values - single.values, errors=CLEARLY):
+    lead = best.values - single.values
+    if len(pool) <= CLEAR and not _steady(lead, errors=CLEARLY):
         weights = (weights + single.weights) / 2
     return best.softening, _drawn_to(sane, weights, patrons=len(pool))
 
