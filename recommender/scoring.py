@@ -127,7 +127,9 @@ def score_block(model: Model, history: History, candidates: IntArray) -> FloatAr
 
     In standard deviations over the candidates, or over the candidates and the
     `REFERENCE` works when they are few: a day with two acquisitions must not make one
-    of them outstanding. Works with and without loans have weights of their own.
+    of them outstanding. Works with and without loans have weights of their own. What
+    the patron borrowed stands at the middle, whatever speaks for it: nothing suits as
+    a book already read does, and beside it every new work would look poor.
     """
     total = np.zeros((len(history), len(candidates)), np.float32)
     few = history.lengths <= FEW
@@ -160,12 +162,25 @@ def _mix(
 ) -> FloatArray:
     weights, softening = model.weights[stratum], model.softening[stratum]
     total = np.zeros((len(history), len(columns)), np.float32)
+    own = _own(history, columns)
     for part in model.parts:
         if weight := weights.get(part.name, 0.0):
-            scores = standardise(score(part, history, columns))
+            told = np.where(own, np.nan, score(part, history, columns))
+            scores = standardise(told)
             drawn = soften(scores, softening)
             total += blend({part.name: drawn}, {part.name: weight})
+    total[own] = np.nan
     return np.nan_to_num(standardise(total))
+
+
+def _own(history: History, columns: IntArray) -> npt.NDArray[np.bool_]:
+    """Tell which of the columns each patron borrowed, shape (patrons, columns)."""
+    place = np.full(history.n_works, -1)
+    place[columns] = np.arange(len(columns))
+    there = place[history.column]
+    own = np.zeros((len(history), len(columns)), bool)
+    own[history.row[there >= 0], there[there >= 0]] = True
+    return own
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from recommender.scoring import (
     Model,
     explain,
     extend,
+    part_scores,
     reweigh,
     score_block,
     standardise,
@@ -139,7 +140,29 @@ def test_other_weights_change_the_order(model: Model) -> None:
 
     scores = score_block(reweigh(model, only), history, np.arange(model.n_works))
 
-    assert np.allclose(scores, scores[0], atol=1e-4)
+    popularity = part_scores(model, history, np.arange(model.n_works))["popularity"]
+    for row in range(len(history)):
+        mine = history.take(np.array([row])).column
+        rest = np.setdiff1d(np.arange(model.n_works), mine)
+        assert np.array_equal(
+            np.argsort(-scores[row, rest].round(4), kind="stable"),
+            np.argsort(-popularity[row, rest].round(4), kind="stable"),
+        )
+
+
+def test_a_work_borrowed_already_takes_no_room_from_a_new_one(model: Model) -> None:
+    history = build_history(make_tastes(), today=None).take(np.array([0]))
+    borrowed = history.column
+    new = np.setdiff1d(np.arange(model.n_works), borrowed)
+
+    alone = score_block(model, history, new)
+    beside = score_block(model, history, np.arange(model.n_works))
+
+    assert np.allclose(beside[0, borrowed], 0)
+    assert np.array_equal(
+        top_k(alone[0], 3, exclude=np.empty(0, np.int64)),
+        top_k(beside[0, new], 3, exclude=np.empty(0, np.int64)),
+    )
 
 
 def test_later_works_leave_the_scores_of_others_alone() -> None:
