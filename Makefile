@@ -2,7 +2,7 @@
 BIN := .venv/bin/
 PYTHON ?= python3
 .DEFAULT_GOAL := help
-.PHONY: help browser setup fix lint test cover check faults demo run bench assets migration lock clean
+.PHONY: help browser setup fix lint test slow cover check faults demo run bench assets migration lock clean
 
 help:
 	@echo "Hamkhan: make TARGET"; \
@@ -24,10 +24,12 @@ lint: setup  ## ruff, mypy and the import contracts
 	$(BIN)mypy
 	$(BIN)lint-imports
 test: setup  ## The tests; T="tests/library -k text" narrows them
-	$(BIN)pytest -m "not slow" $(T)
-cover: setup  ## All tests, with branch coverage and its floor
-	$(BIN)pytest --cov $(T)
-check: lint cover  ## What CI runs: lint and cover
+	$(BIN)pytest -n auto -m "not slow" $(T)
+slow: setup  ## The long tests: kills, brokers, browsers, real loans
+	$(BIN)pytest -n auto -m slow $(T)
+cover: setup  ## The tests with branch coverage and its floor
+	$(BIN)pytest -n auto -m "not slow" --cov $(T)
+check: lint cover  ## What every change passes; CI runs it and `make slow`
 faults: setup  ## Kills, cuts and faulty servers; FULL=1 for the full size
 	HAMKHAN_FAULTS=$(if $(FULL),full,short) $(BIN)pytest tests/faults $(T)
 demo: setup  ## The whole job on a sample library, then its pages
@@ -39,7 +41,7 @@ bench: setup  ## Speed and memory as ratios, into bench/results.md
 browser:  ## Install the Chromium that the browser tests drive (Debian)
 	command -v chromium >/dev/null || { apt-get update -qq && \
 	  apt-get install -y -qq chromium >/dev/null; }
-assets:  ## Fetch htmx and the Vazirmatn font from npm; all works without
+assets:  ## Fetch the Vazirmatn font from npm; all works without
 	cd api/assets && npm ci --no-audit --no-fund && npm run --silent copy
 migration: setup  ## A new migration: make migration M="add a column"
 	$(BIN)hamkhan db revision "$(M)"

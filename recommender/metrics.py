@@ -102,7 +102,7 @@ def best_above(scores: FloatArray, floors: FloatArray, k: int) -> IntArray:
     finds what is above, and only a row that the sample misled is ranked whole.
     """
     n_rows, n = scores.shape
-    if n < _SAMPLED * k or not n_rows:
+    if not n_rows or not k or n < _SAMPLED * k:
         return best(np.where(scores >= floors[:, None], scores, -np.inf), k)
     sample = scores[:, ::_EVERY]
     expected = k / _EVERY

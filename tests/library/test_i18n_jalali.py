@@ -64,7 +64,12 @@ def test_a_month_begins_on_its_first_day_and_after_this_one(day: date) -> None:
     assert 1 <= (start - day).days <= 31
 
 
-@given(days, st.sampled_from(["en", "fa_IR"]), st.sampled_from([None, "persian"]))
+@given(
+    # From 1500 on a bare year can no longer be told from a Gregorian one.
+    days.filter(lambda day: to_jalali(day).year < 1500),
+    st.sampled_from(["en", "fa_IR"]),
+    st.sampled_from([None, "persian"]),
+)
 def test_what_we_show_we_can_read(day: date, locale: str, digits: str | None) -> None:
     short = format_date(day, locale, "gregorian", length="short", digits=digits)
     jalali = [
