@@ -17,6 +17,8 @@ from recommender.training import read_material
 from tests.factories import NOON, make_source
 from tests.recommender.library_of_two_tastes import Library
 
+pytestmark = pytest.mark.slow
+
 CUT = date(2026, 1, 10)
 
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from library.db import Sessions, reading
@@ -19,6 +20,8 @@ from tests.factories import (
     make_work,
 )
 from tests.recommender.library_of_two_tastes import STARS, make_two_tastes
+
+pytestmark = pytest.mark.slow
 
 
 def run(sessions: Sessions, settings: Settings) -> MatchReport:

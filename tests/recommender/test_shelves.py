@@ -101,6 +101,7 @@ def test_nothing_judged_or_borrowed_is_on_a_shelf(library: Library) -> None:
     assert all(hidden not in works for works in after.values())
 
 
+@pytest.mark.slow
 def test_stored_shelves_are_what_fresh_ones_were(library: Library) -> None:
     patron_id = reader(library, "c3")
     fresh = shelves(library, patron_id)
@@ -116,6 +117,7 @@ def test_stored_shelves_are_what_fresh_ones_were(library: Library) -> None:
         assert stored == sum(len(shelf.entries) for shelf in fresh)
 
 
+@pytest.mark.slow
 def test_building_twice_replaces(library: Library) -> None:
     for _ in range(2):
         build_shelves(library.sessions, library.settings, at=NOON)
@@ -126,6 +128,7 @@ def test_building_twice_replaces(library: Library) -> None:
         assert len(rows) == len(set(rows))
 
 
+@pytest.mark.slow
 def test_a_word_of_the_patron_makes_stored_shelves_stale(library: Library) -> None:
     patron_id = reader(library, "s1")
     build_shelves(library.sessions, library.settings, at=NOON - timedelta(hours=2))

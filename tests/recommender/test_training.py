@@ -30,6 +30,8 @@ from tests.recommender.library_of_two_tastes import (
     make_two_tastes,
 )
 
+pytestmark = pytest.mark.slow
+
 PATRONS, WORKS = 2 * EACH, 40
 
 
