@@ -1,12 +1,13 @@
-"""Why several works suit one patron, found together. Pure.
+"""Why works suit one patron: each score split by parts and by borrowed works. Pure.
 
-The same split as `recommender.scoring.explain` makes for one work, with each part run
-once for all of them: a shelf has two dozen works and must not wait for each.
+Each part runs once for all of the works: a shelf has two dozen and must not wait for
+each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +22,27 @@ from recommender.parts.semantics import Semantics
 from recommender.parts.shares import contributions
 from recommender.scoring import (
     FEW,
-    Explanation,
     Model,
+    borrowed,
     standardise,
     stratum_of,
     with_reference,
 )
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a work scores as it does, for one patron.
+
+    Attributes:
+        parts: By part, its share of the score in standard deviations; only those that
+            speak for the work.
+        works: By column of the patron's own works, their share of the same; they add
+            up to what the parts that read the history gave.
+    """
+
+    parts: Mapping[str, float]
+    works: Mapping[int, float]
 
 
 def explain_many(
@@ -54,13 +70,15 @@ def _explain(
     stratum = stratum_of(warm=warm, few=bool(history.lengths[0] <= FEW))
     weights, softening = model.weights[stratum], model.softening[stratum]
     beside = with_reference(model, columns)
+    own = borrowed(history, beside)
     parts: list[dict[str, float]] = [{} for _ in columns]
     works = np.zeros((len(history.column), len(columns)))
     for part in model.parts:
         weight = weights.get(part.name, 0.0)
         if not weight:
             continue
-        scores = standardise(score(part, history, beside))[:, : len(columns)]
+        told = np.where(own, np.nan, score(part, history, beside))
+        scores = standardise(told)[:, : len(columns)]
         share = weight * np.nan_to_num(soften(scores, softening))[0].astype(float)
         for index in np.flatnonzero(share > 0):
             parts[index][part.name] = float(share[index])

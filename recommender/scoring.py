@@ -13,7 +13,6 @@ from recommender.arrays import FloatArray, History, IntArray, WorksText
 from recommender.blend import Softening, blend, soften
 from recommender.parts.extension import extend_parts, extend_texts
 from recommender.parts.roster import Part, Texts, score
-from recommender.parts.shares import contributions
 
 FLAT = 1e-6
 FEW = 10
@@ -162,18 +161,17 @@ def _mix(
 ) -> FloatArray:
     weights, softening = model.weights[stratum], model.softening[stratum]
     total = np.zeros((len(history), len(columns)), np.float32)
-    own = _own(history, columns)
+    own = borrowed(history, columns)
     for part in model.parts:
         if weight := weights.get(part.name, 0.0):
-            told = np.where(own, np.nan, score(part, history, columns))
-            scores = standardise(told)
+            scores = standardise(np.where(own, np.nan, score(part, history, columns)))
             drawn = soften(scores, softening)
             total += blend({part.name: drawn}, {part.name: weight})
     total[own] = np.nan
     return np.nan_to_num(standardise(total))
 
 
-def _own(history: History, columns: IntArray) -> npt.NDArray[np.bool_]:
+def borrowed(history: History, columns: IntArray) -> npt.NDArray[np.bool_]:
     """Tell which of the columns each patron borrowed, shape (patrons, columns)."""
     place = np.full(history.n_works, -1)
     place[columns] = np.arange(len(columns))
@@ -181,55 +179,6 @@ def _own(history: History, columns: IntArray) -> npt.NDArray[np.bool_]:
     own = np.zeros((len(history), len(columns)), bool)
     own[history.row[there >= 0], there[there >= 0]] = True
     return own
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why a work scores as it does, for one patron.
-
-    Attributes:
-        parts: By part, its share of the score in standard deviations; only those that
-            speak for the work.
-        works: By column of the patron's own works, their share of the same; they add
-            up to what the parts that read the history gave.
-    """
-
-    parts: Mapping[str, float]
-    works: Mapping[int, float]
-
-
-def explain(model: Model, history: History, candidate: int) -> Explanation:
-    """Split the score of one work for one patron by parts and by borrowed works."""
-    few = bool(history.lengths[0] <= FEW)
-    stratum = stratum_of(warm=bool(model.lent[candidate]), few=few)
-    columns = with_reference(model, np.array([candidate]))
-    parts: dict[str, float] = {}
-    works = np.zeros(len(history.column))
-    for part in model.parts:
-        weight = model.weights[stratum].get(part.name, 0.0)
-        if not weight:
-            continue
-        scores = standardise(score(part, history, columns))
-        drawn = soften(scores[:, :1], model.softening[stratum])
-        share = weight * float(np.nan_to_num(drawn)[0, 0])
-        if share > 0:
-            parts[part.name] = share
-            works += share * _proportions(contributions(part, history, candidate))
-    return Explanation(parts, _shares(history, works))
-
-
-def _proportions(split: FloatArray) -> FloatArray:
-    speaking = np.maximum(split, 0)
-    total = float(speaking.sum())
-    return np.asarray(speaking / (total if total > 0 else 1), np.float32)
-
-
-def _shares(history: History, works: npt.NDArray[np.float64]) -> dict[int, float]:
-    return {
-        int(column): float(share)
-        for column, share in zip(history.column, works, strict=True)
-        if share > 0
-    }
 
 
 def extend(model: Model, works: WorksText) -> Model:

@@ -23,13 +23,13 @@ from recommender.arrays import History, IntArray, build_history
 from recommender.audience import Audience, read_audience, read_nos
 from recommender.candidates import Candidate, Candidates
 from recommender.diversity import Sides
-from recommender.explaining import explain_many
+from recommender.explaining import Explanation, explain_many
 from recommender.interactions import Codes, Signals, Stretch, find_places, read_signals
 from recommender.metrics import BoolArray
 from recommender.ranking import Chosen
 from recommender.reasons import Cited, Evidence, as_json, build_reasons
 from recommender.rules import rules_for
-from recommender.scoring import Explanation, score_block
+from recommender.scoring import score_block
 from recommender.stated import Hits, find_hits
 from recommender.versions import Served, load_current
 

@@ -5,7 +5,6 @@ from library.db import reading
 from recommender.catalogue import read_work_ids
 from recommender.explaining import explain_many
 from recommender.interactions import read_codes, read_signals
-from recommender.scoring import explain
 from recommender.suiting import history_of
 from recommender.versions import load_current
 from tests.factories import NOON
@@ -24,7 +23,7 @@ def test_tells_of_many_works_what_is_told_of_each(library: Library) -> None:
     together = explain_many(served.model, history, candidates)
 
     for candidate, many in zip(candidates, together, strict=True):
-        one = explain(served.model, history, int(candidate))
+        one = explain_many(served.model, history, np.array([candidate]))[0]
         # Beside more works the parts weigh a little otherwise; who speaks is the same.
         assert set(many.works) == set(one.works)
         assert set(many.works) <= set(history.column.tolist())

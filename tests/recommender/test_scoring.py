@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis.extra import numpy as arrays
 
 from recommender.arrays import Loans, WorksText, build_history
+from recommender.explaining import explain_many
 from recommender.scoring import (
     Model,
-    explain,
     extend,
     part_scores,
     reweigh,
@@ -127,7 +127,7 @@ def test_the_reason_is_a_work_of_the_same_shelf(model: Model) -> None:
     history = build_history(make_tastes(), today=None).take(np.array([0]))
     candidate = int(np.setdiff1d(np.arange(SHELF), history.column)[0])
 
-    explanation = explain(model, history, candidate)
+    explanation = explain_many(model, history, np.array([candidate]))[0]
 
     assert explanation.works
     assert max(explanation.works, key=explanation.works.__getitem__) < SHELF
