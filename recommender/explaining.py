@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from recommender.arrays import FloatArray, History, IntArray
 from recommender.blend import soften
+from recommender.parts import successors
 from recommender.parts.collaborative import Factors
 from recommender.parts.content import Content
 from recommender.parts.links import Links
 from recommender.parts.roster import Part, score
 from recommender.parts.semantics import Semantics
-from recommender.parts.shares import contributions
+from recommender.parts.successors import Succession
 from recommender.scoring import (
     FEW,
     Model,
@@ -90,7 +91,11 @@ def _explain(
 
 
 def _split(part: Part, history: History, columns: IntArray) -> FloatArray:
-    """Return each borrowed work's part in each score, shape (pairs, columns)."""
+    """Return each borrowed work's part in each score, shape (pairs, columns).
+
+    Exact where the part adds up; for ALS the decomposition of Hu, Koren, Volinsky
+    (2008), section 5. Zeros where the part does not read the history.
+    """
     fitted = part.fitted
     read = history.matrix(part.half_life).data[:, None]
     match fitted:
@@ -103,10 +108,21 @@ def _split(part: Part, history: History, columns: IntArray) -> FloatArray:
             met = fitted.works[history.column] @ fitted.works[columns].T
         case Factors():
             return _by_factors(fitted, read, history, columns)
+        case Succession():
+            return _by_bands(fitted, part, history, columns)
         case _:
-            one = [contributions(part, history, int(column)) for column in columns]
-            return np.stack(one, axis=1)
+            return np.zeros((len(history.column), len(columns)), np.float32)
     return np.asarray(read * met, np.float32)
+
+
+def _by_bands(
+    succession: Succession, part: Part, history: History, columns: IntArray
+) -> FloatArray:
+    asked = successors.bands_of(history, half_life=part.half_life).tocoo()
+    met = succession.matrix[asked.col][:, columns].toarray() * asked.data[:, None]
+    by_work = np.zeros((history.n_works, len(columns)), np.float32)
+    np.add.at(by_work, asked.col % history.n_works, met)
+    return by_work[history.column]
 
 
 def _by_factors(
