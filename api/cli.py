@@ -38,6 +38,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "Recommend and tell": {
         "train": Entry("learning", "train", "Learn from the loans of who agreed."),
         "model": Entry("learning", "model", "The models made so far; go back to one."),
+        "signals": Entry("learning", "signals", "What loans and verdicts weigh."),
         "match": Entry("learning", "match", "Find the patrons whom new works suit."),
         "alert": Entry("telling", "alert", "Choose what to tell; make digests."),
         "deliver": Entry("telling", "deliver", "Send the messages that are due."),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -28,20 +28,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from library.tables import Branch, Consent, Feedback, Hold, Loan, Patron, Setting
+from library.tables import Branch, Consent, Feedback, Hold, Loan, Patron
 from library.vocabulary import ConsentPurpose, Verdict
 from recommender.arrays import NOT_KNOWN, FloatArray, IntArray, Loans
 from recommender.bulk import UNDATED, WholeNumbers, day_of, read_integers
 from recommender.metrics import BoolArray
-
-SIGNALS: Mapping[str, float] = {
-    "loan": 1.0,
-    "hold": 1.0,
-    "wanted": 1.5,
-    "read_already": 1.0,
-    "not_for_me": -3.0,
-}
-"""What each kind of signal weighs where the library has not set otherwise."""
+from recommender.strengths import DISLIKE_HALF_LIFE, fade, read_strengths
 
 NO_IDS: frozenset[int] = frozenset()
 
@@ -78,12 +70,14 @@ class Signals:
         loans: What speaks for a work: loans, holds, verdicts; weighed by kind.
         disliked_row: Shape (pairs,), the patrons who said "not for me".
         disliked_column: Shape (pairs,), of which work.
+        disliked_weight: Shape (pairs,), how much that says now; above 0.
     """
 
     patrons: IntArray
     loans: Loans
     disliked_row: IntArray
     disliked_column: IntArray
+    disliked_weight: FloatArray
 
 
 def may_learn_from(patron_id: SQLColumnExpression[int]) -> ColumnElement[bool]:
@@ -109,12 +103,6 @@ def lock_patrons(session: Session, ids: Collection[int]) -> dict[int, bool]:
     query = select(Patron.id, may_learn_from(Patron.id)).where(Patron.id.in_(ids))
     locked = query.order_by(Patron.id).with_for_update(key_share=True, of=Patron)
     return dict(session.execute(locked).all())
-
-
-def signal_weights(session: Session) -> Mapping[str, float]:
-    """Return what each kind of signal weighs, as the library set it."""
-    row = session.get(Setting, "signals")
-    return {**SIGNALS, **(row.value if row else {})}
 
 
 def read_codes(session: Session) -> Codes:
@@ -146,7 +134,8 @@ def read_signals(
         leave_out: Ids of loans held out for a measurement. Where any are, holds and
             verdicts are not read either: they could tell of the same works.
     """
-    weights = signal_weights(session)
+    strengths = read_strengths(session)
+    weights = strengths.weights
     patrons, branch, category = _patrons(session, codes, stretch)
     found = [_loans(session, at, stretch, leave_out, weights["loan"])]
     if not leave_out:
@@ -158,6 +147,16 @@ def read_signals(
     row, column, kept = _places(patrons, works, patron_id, work_id)
     day, weight = day[kept], weight[kept]
     liked = weight > 0
+    today = at.astimezone(UTC).date().toordinal()
+    weight[liked] = fade(
+        weight[liked], day[liked], today=today, half_life=strengths.half_life
+    )
+    against = fade(
+        -weight[~liked],
+        day[~liked],
+        today=today,
+        half_life=strengths.half_life or DISLIKE_HALF_LIFE,
+    )
     loans = Loans(
         n_patrons=len(patrons),
         n_works=len(works),
@@ -168,7 +167,7 @@ def read_signals(
         branch=branch,
         category=category,
     )
-    return Signals(patrons, loans, row[~liked], column[~liked])
+    return Signals(patrons, loans, row[~liked], column[~liked], against)
 
 
 def read_of(

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -19,9 +20,10 @@ from library.settings import Settings
 from library.tables import Branch
 from recommender import curation
 from recommender.acquisitions import read_candidates, read_named
-from recommender.arrays import History, IntArray, build_history
+from recommender.arrays import FloatArray, History, IntArray, build_history
 from recommender.audience import Audience, read_audience, read_nos
 from recommender.candidates import Candidate, Candidates
+from recommender.dislikes import lower
 from recommender.diversity import Sides
 from recommender.explaining import Explanation, explain_many
 from recommender.interactions import Codes, Signals, Stretch, find_places, read_signals
@@ -29,7 +31,7 @@ from recommender.metrics import BoolArray
 from recommender.ranking import Chosen
 from recommender.reasons import Cited, Evidence, as_json, build_reasons
 from recommender.rules import rules_for
-from recommender.scoring import score_block
+from recommender.scoring import Model, score_block
 from recommender.stated import Hits, find_hits
 from recommender.versions import Served, load_current
 
@@ -74,6 +76,7 @@ class Block:
         rows: Shape (learning patrons,), their rows in the audience.
         hits: Where their interests fit.
         nos: Shape (patrons, candidates), what is out of the question.
+        disliked: Patrons x the model's works, how much each "not for me" says now.
     """
 
     audience: Audience
@@ -81,6 +84,7 @@ class Block:
     rows: IntArray
     hits: Hits
     nos: BoolArray
+    disliked: csr_matrix | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +144,14 @@ def read_block(
         return Block(audience, None, NOBODYS, hits, nos)
     rows, there = find_places(audience.patrons, signals.patrons)
     history = history_of(signals, at=run.at, dated=run.served.dated)
-    return Block(audience, history.take(np.flatnonzero(there)), rows[there], hits, nos)
+    return Block(
+        audience,
+        history.take(np.flatnonzero(there)),
+        rows[there],
+        hits,
+        nos,
+        _disliked(signals).tocsr()[np.flatnonzero(there)],
+    )
 
 
 def history_of(signals: Signals, *, at: datetime, dated: bool) -> History:
@@ -161,6 +172,7 @@ def score(run: Run, block: Block) -> curation.Curated:
     spoken_for = scores > 0
     if run.served is not None and block.history is not None and len(block.rows):
         scores[block.rows] += score_block(run.served.model, block.history, run.columns)
+        scores[block.rows] -= _lost(run.served.model, block, run.columns)
         spoken_for[block.rows] = True
     scores[~spoken_for] = -np.inf
     curated = curation.curate(
@@ -170,6 +182,18 @@ def score(run: Run, block: Block) -> curation.Curated:
         categories=block.audience.categories,
     )
     return _obeying(curated, block.audience, run.candidates)
+
+
+def _disliked(signals: Signals) -> coo_matrix:
+    pairs = signals.disliked_row, signals.disliked_column
+    shape = (len(signals.patrons), signals.loans.n_works)
+    return coo_matrix((signals.disliked_weight, pairs), shape)
+
+
+def _lost(model: Model, block: Block, columns: IntArray) -> FloatArray | float:
+    if block.disliked is None or not block.disliked.nnz:
+        return 0.0
+    return lower(model.texts.joint, block.disliked, columns)
 
 
 def tell(

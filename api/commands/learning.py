@@ -1,4 +1,4 @@
-"""`hamkhan train`, `hamkhan model` and `hamkhan match`."""
+"""`hamkhan train`, `hamkhan model`, `hamkhan signals` and `hamkhan match`."""
 
 import click
 from sqlalchemy import select
@@ -12,6 +12,7 @@ from api.commands.options import (
 )
 from api.commands.output import bar, say, say_json, table
 from api.commands.patrons import patron_id_of
+from library.audit import record
 from library.clock import utc_now
 from library.db import reading
 from library.i18n.messages import ENGLISH
@@ -19,8 +20,10 @@ from library.i18n.reasons import reason_text
 from library.runtime import Runtime
 from library.tables import ModelVersion
 from recommender import training
+from recommender.heard import heard_of
 from recommender.matching import MatchReport, MatchRow
 from recommender.matching import match as find_matches
+from recommender.strengths import HALF_LIFE, read_strengths, set_strengths
 from recommender.training import TrainingReport
 
 
@@ -106,6 +109,70 @@ def rollback(runtime: Runtime, *, as_json: bool) -> None:
         f"Model version {version} is in use again.",
         as_json=as_json,
     )
+
+
+@click.command()
+@click.option(
+    "--set",
+    "wanted",
+    metavar="KIND=WEIGHT",
+    multiple=True,
+    help="Weigh a kind of signal so; again for more kinds.",
+)
+@click.option(
+    "--half-life",
+    type=float,
+    metavar="DAYS",
+    help="After so long a signal counts half; 0 leaves it to what training learns.",
+)
+@click.option("--patron", metavar="ID", help="Show what this patron's works weigh now.")
+@at_option
+@json_option
+@pass_runtime
+def signals(
+    runtime: Runtime,
+    *,
+    wanted: tuple[str, ...],
+    half_life: float | None,
+    patron: str | None,
+    when: str | None,
+    as_json: bool,
+) -> None:
+    """Show or set what loans, holds and verdicts weigh, and how they fade.
+
+    Matching follows at once; what was learnt from them follows the next training.
+    """
+    weights = dict(map(_weight, wanted))
+    if patron:
+        at, patron_id = moment(runtime.settings, when), patron_id_of(runtime, patron)
+        with reading(runtime.sessions) as session:
+            heard = heard_of(session, patron_id, at=at)
+        rows = [(one.work_id, one.title, one.weight) for one in heard]
+        say(heard, lambda: table(("work", "title", "weight"), rows), as_json=as_json)
+        return
+    if weights or half_life is not None:
+        with runtime.sessions.begin() as session:
+            strengths = set_strengths(session, weights, half_life=half_life)
+            after = {**strengths.weights, HALF_LIFE: strengths.half_life}
+            record(session, "signals.set", at=utc_now(), after=after)
+    else:
+        with reading(runtime.sessions) as session:
+            strengths = read_strengths(session)
+    said = {**strengths.weights, HALF_LIFE: strengths.half_life}
+    words = [
+        (name, "learnt" if value is None else value) for name, value in said.items()
+    ]
+    say(said, lambda: table(("signal", "weight"), words), as_json=as_json)
+
+
+def _weight(given: str) -> tuple[str, float]:
+    kind, _, number = given.partition("=")
+    try:
+        return kind, float(number)
+    except ValueError:
+        raise click.BadParameter(
+            f"{given!r} is not KIND=WEIGHT, as in hold=0.5", param_hint="--set"
+        ) from None
 
 
 def training_words(report: TrainingReport) -> str:

@@ -88,6 +88,39 @@ def test_a_new_work_goes_to_those_whose_loans_it_is_like(
     assert len(matched(sessions, stars)) > 10
 
 
+def test_what_is_like_a_disliked_work_comes_lower(
+    sessions: Sessions, trained: Settings
+) -> None:
+    stars = new_work(sessions, "Evenings under the stars", STARS)
+    before = _scores(run(sessions, trained, dry_run=True), stars)
+    with sessions.begin() as session:
+        one = session.scalars(select(Patron).order_by(Patron.id)).first()
+        assert one is not None
+        disliked = make_work(session, "Evenings under many stars", subjects=[STARS])
+        session.add(
+            Feedback(
+                patron_id=one.id,
+                work_id=disliked.id,
+                verdict=Verdict.NOT_FOR_ME,
+                via=Channel.PAGE,
+                given_at=NOON,
+            )
+        )
+
+    after = _scores(run(sessions, trained, dry_run=True), stars)
+
+    assert after.get(one.id, 0) < before[one.id] - 0.3
+    assert {k: v for k, v in after.items() if k != one.id} == {
+        k: v for k, v in before.items() if k != one.id
+    }
+
+
+def _scores(report: MatchReport, work_id: int) -> dict[int, float]:
+    return {
+        row.patron_id: row.score for row in report.matches if row.work_id == work_id
+    }
+
+
 def test_every_match_says_why(sessions: Sessions, trained: Settings) -> None:
     work = new_work(sessions, "Evenings under the stars", STARS)
 

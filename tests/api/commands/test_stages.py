@@ -7,13 +7,15 @@ from sqlalchemy import select
 
 from library.db import Sessions, reading
 from library.settings import Settings
-from library.tables import Alert, Match, ModelVersion, Patron
+from library.tables import Alert, AuditEntry, Match, ModelVersion, Patron
 from library.vocabulary import ConsentPurpose, ModelState
 from tests.factories import (
     NOON,
+    ada,
     bo,
     make_acquisition,
     make_interest,
+    make_loan,
     make_patron,
     make_work,
 )
@@ -128,6 +130,33 @@ def test_models_are_listed_and_taken_back(run: Run, sessions: Sessions) -> None:
     ]
     assert "current" in table
     assert json.loads(back.stdout) == {"model_version_id": listed[1]["id"]}
+
+
+def test_the_library_sets_what_signals_weigh(run: Run, sessions: Sessions) -> None:
+    changed = run("signals", "--set", "hold=0.5", "--half-life", "180", "--json")
+    shown = run("signals").stdout
+    wrong = run("signals", "--set", "glance=1")
+
+    assert json.loads(changed.stdout)["hold"] == 0.5
+    assert json.loads(changed.stdout)["half_life_days"] == 180
+    assert "not_for_me" in shown
+    assert wrong.exit_code == 1
+    assert "glance" in wrong.stderr
+    with reading(sessions) as session:
+        actions = session.scalars(select(AuditEntry.action)).all()
+    assert actions == ["signals.set"]
+
+
+def test_a_patrons_signals_are_shown_with_their_weight(
+    run: Run, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+        make_loan(session, patron, make_work(session, "Comets"), at=NOON)
+
+    heard = json.loads(run("signals", "--patron", str(patron.id), "--json").stdout)
+
+    assert [(one["title"], one["weight"]) for one in heard] == [("Comets", 1.0)]
 
 
 def test_without_an_earlier_model_there_is_no_going_back(run: Run) -> None:
