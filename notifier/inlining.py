@@ -6,7 +6,7 @@ put aside, css-inline works on plain HTML, and the tags come back.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from css_inline import CSSInliner
@@ -20,9 +20,14 @@ _PUT_ASIDE = re.compile(r"<!--jinja(\d+)x-->|jinja(\d+)x")
 
 
 class StyledLoader(BaseLoader):
-    """Reads templates of a folder; those in HTML get its `mail.css` inlined."""
+    """Reads templates of a folder; those in HTML get its `mail.css` inlined.
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    What is the same in each message of a language, such as its direction, is put in
+    here too, and not by each message again.
+    """
+
+    def __init__(self, constants: Mapping[str, str], folder: Path = FOLDER) -> None:
+        self._constants = constants
         self._folder = folder
 
     def get_source(
@@ -38,6 +43,8 @@ class StyledLoader(BaseLoader):
         if ".html" in template:
             css = (self._folder / "mail.css").read_text(encoding="utf-8")
             source = inline(source, css)
+        for name, value in self._constants.items():
+            source = source.replace(f"{{{{ {name} }}}}", value)
         return source, str(path), lambda: True
 
 

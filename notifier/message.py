@@ -5,18 +5,21 @@ one mail than rendering it does. No line break from data ever reaches a header.
 """
 
 import hashlib
-from base64 import encodebytes
+from base64 import b64encode, encodebytes
 from binascii import b2a_qp
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from email.header import Header
 from email.utils import format_datetime
 
 from library.vocabulary import Channel, Purpose
 
 CRLF = "\r\n"
 _LINE = 76
+_WORD = 45
+"""Bytes in one encoded word: with its frame 75 signs, the most RFC 2047 allows."""
 _INVISIBLE = "\u200c\u2068\u2069"  # half-space and isolates: part of the text
+_SHOWN = str.maketrans("", "", _INVISIBLE)
 
 
 @dataclass(frozen=True)
@@ -105,13 +108,12 @@ def _encoded(text: str) -> tuple[str, str]:
 
 def _header(name: str, value: str) -> str:
     value = _one_line(value)
-    if value.isascii() and len(name) + 2 + len(value) <= _LINE:
-        return f"{name}: {value}"
-    if value.isascii() and " " not in value:  # a link: it cannot be folded
-        return f"{name}: {value}"
-    charset = "us-ascii" if value.isascii() else "utf-8"
-    header = Header(value, charset, maxlinelen=_LINE, header_name=name)
-    return f"{name}: {header.encode(linesep=CRLF)}"
+    if value.isascii():
+        short = len(name) + 2 + len(value) <= _LINE
+        # A link cannot be folded, and is short enough for any server.
+        if "=?" not in value and (short or " " not in value):
+            return f"{name}: {value}"
+    return f"{name}: {_encoded_words(value, len(name) + 2)}"
 
 
 def _mailbox(mailbox: Mailbox, field: str) -> str:
@@ -119,13 +121,40 @@ def _mailbox(mailbox: Mailbox, field: str) -> str:
     name = _one_line(mailbox.name)
     if not name:
         return address
-    if name.isascii():
+    if name.isascii() and "=?" not in name:
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"{CRLF} <{address}>'
-    header = Header(name, "utf-8", maxlinelen=_LINE, header_name=field)
-    return f"{header.encode(linesep=CRLF)}{CRLF} <{address}>"
+    return f"{_encoded_words(name, len(field) + 2)}{CRLF} <{address}>"
+
+
+def _encoded_words(value: str, used: int) -> str:
+    """Return a header's value as encoded words (RFC 2047), one to a line.
+
+    Args:
+        value: On one line.
+        used: Signs that stand before it on its first line.
+    """
+    words = (
+        f"=?utf-8?b?{b64encode(piece).decode('ascii')}?="
+        for piece in _pieces(value, _WORD - used * 3 // 4)
+    )
+    return f"{CRLF} ".join(words)
+
+
+def _pieces(value: str, room: int) -> Iterator[bytes]:
+    """Cut between letters: the first piece has `room` bytes, the others a whole line."""
+    piece = b""
+    for letter in value:
+        data = letter.encode()
+        if len(piece) + len(data) > room:
+            yield piece
+            piece, room = b"", _WORD
+        piece += data
+    yield piece
 
 
 def _one_line(value: str) -> str:
+    if value.isprintable() or value.translate(_SHOWN).isprintable():
+        return value.strip()
     kept = (c if c.isprintable() or c in _INVISIBLE else " " for c in value)
     return "".join(kept).strip()

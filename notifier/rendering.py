@@ -7,7 +7,7 @@ properties nor inherited `dir`.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, select_autoescape
@@ -179,7 +179,7 @@ def digest_subject(to: Recipient, digest: Digest[Entry]) -> str:
             "%(num)s new work",
             "%(num)s new works",
             total,
-            num=num(total, locale, to.digits),
+            num=_num(total, locale, to.digits),
         )
     best = max(digest.shown, key=lambda entry: (entry.score, -entry.alert_id))
     title = f"\u2068{_shortened(best.title)}\u2069"
@@ -191,17 +191,16 @@ def digest_subject(to: Recipient, digest: Digest[Entry]) -> str:
         "New for you: %(title)s and %(num)s more",
         total - 1,
         title=title,
-        num=num(total - 1, locale, to.digits),
+        num=_num(total - 1, locale, to.digits),
     )
 
 
 def _preheader(to: Recipient, digest: Digest[Entry]) -> str:
     if to.discreet:
         return gettext(to.locale, "Sign in to see them")
-    separator = "، " if to.locale == PERSIAN else ", "
     names = [f"\u2068{_shortened(e.title)}\u2069" for e in digest.shown[1:4]]
     if names:
-        return separator.join(names)
+        return _comma(to.locale).join(names)
     first = digest.shown[0].reasons if digest.shown else ()
     return reason_text(first[0], to.locale) if first else to.library
 
@@ -247,12 +246,7 @@ def _message(
 ) -> Message:
     frame = {
         "to": to,
-        "lang": html_lang(to.locale),
-        "dir": direction(to.locale),
-        "start": "right" if direction(to.locale) == "rtl" else "left",
-        "end": "left" if direction(to.locale) == "rtl" else "right",
-        "comma": "، " if to.locale == PERSIAN else ", ",
-        "num": partial(num, locale=to.locale, digits=to.digits),
+        "num": partial(_num, locale=to.locale, digits=to.digits),
         "leave": _leave_url(settings, delivery),
         "address_dir": title_direction(to.postal_address or "", None),
         **context,
@@ -320,8 +314,16 @@ def _tidy(text: str) -> str:
 
 @cache
 def _environment(locale: str) -> Environment:
+    rtl = direction(locale) == "rtl"
+    constants = {
+        "lang": html_lang(locale),
+        "dir": direction(locale),
+        "start": "right" if rtl else "left",
+        "end": "left" if rtl else "right",
+        "comma": _comma(locale),
+    }
     environment = Environment(
-        loader=StyledLoader(),
+        loader=StyledLoader(constants),
         autoescape=select_autoescape(("html.j2",), default=False),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -330,4 +332,12 @@ def _environment(locale: str) -> Environment:
     )
     install = environment.install_gettext_translations  # type: ignore[attr-defined]
     install(translator(locale), newstyle=True)
+    environment.globals.update(constants)
     return environment
+
+
+def _comma(locale: str) -> str:
+    return "، " if locale == PERSIAN else ", "
+
+
+_num = lru_cache(maxsize=1024)(num)
