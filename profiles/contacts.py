@@ -5,7 +5,7 @@ The address is read anew before each message, so a changed one also moves what w
 """
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import BindParameter, bindparam, func, select
@@ -27,20 +27,9 @@ _READER = (
     .where(Guardian.patron_id == _PATRON)
     .scalar_subquery()
 )
-# Asked before every message: made once, so that only the values are new each time.
-_BEST = (
-    select(ContactPoint)
-    .where(
-        ContactPoint.patron_id == func.coalesce(_READER, _PATRON),
-        ContactPoint.channel == bindparam("channel"),
-    )
-    .order_by(
-        ContactPoint.stopped_at.is_not(None),
-        ContactPoint.verified_at.is_(None),
-        ContactPoint.created_at.desc(),
-        ContactPoint.id.desc(),
-    )
-    .limit(1)
+_POINTS = select(ContactPoint).where(
+    ContactPoint.patron_id == func.coalesce(_READER, _PATRON),
+    ContactPoint.channel == bindparam("channel"),
 )
 
 
@@ -88,12 +77,27 @@ def after_success(health: Health) -> Health:
 def address_of(
     session: Session, patron_id: int, channel: Channel
 ) -> ContactPoint | None:
-    """Return where to reach the patron now: the guardian's address for a child.
+    """Return where to reach the patron now: the guardian's address for a child."""
+    points = session.scalars(_POINTS, {"patron_id": patron_id, "channel": channel})
+    return max(
+        points,
+        key=lambda p: fitness(p.stopped_at, p.verified_at, p.created_at, p.id),
+        default=None,
+    )
+
+
+def fitness(
+    stopped_at: datetime | None,
+    verified_at: datetime | None,
+    created_at: datetime | None,
+    contact_point_id: int,
+) -> tuple[bool, bool, datetime, int]:
+    """Return what to choose the best of several contact points by.
 
     One that works goes before one that does not, then the newest.
     """
-    given = {"patron_id": patron_id, "channel": channel}
-    return session.scalar(_BEST, given)
+    since = created_at or datetime.min.replace(tzinfo=UTC)
+    return stopped_at is None, verified_at is not None, since, contact_point_id
 
 
 def add(

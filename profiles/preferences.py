@@ -26,6 +26,7 @@ __all__ = [
     "next_after",
     "next_digest_at",
     "pause",
+    "pause_end",
     "pauses",
     "resume",
 ]
@@ -142,9 +143,13 @@ def pauses(session: Session, patron_id: int, *, at: datetime) -> dict[str, datet
     rows = session.execute(
         select(Pause.scope, Pause.until).where(Pause.patron_id == patron_id)
     )
-    without_end = datetime.max.replace(tzinfo=UTC) - timedelta(days=366)
-    ends = ((scope, until or without_end) for scope, until in rows)
+    ends = ((scope, pause_end(until)) for scope, until in rows)
     return {scope: until for scope, until in ends if until > at}
+
+
+def pause_end(until: datetime | None) -> datetime:
+    """Return when a pause ends; one without an end, at the end of time."""
+    return until or datetime.max.replace(tzinfo=UTC) - timedelta(days=366)
 
 
 def pause(

@@ -1,14 +1,41 @@
-"""All the gate needs to know of a patron, read at once."""
+"""All the gate needs to know of patrons, read at once."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import BindParameter, bindparam, or_, select
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Row,
+    Select,
+    String,
+    bindparam,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
+from library.db import UtcDateTime
 from library.errors import NotFound
-from library.tables import Branch, Consent, ContactPoint, Delivery, Patron, Preference
+from library.tables import (
+    Branch,
+    Consent,
+    ContactPoint,
+    Delivery,
+    Guardian,
+    Patron,
+    Pause,
+    Preference,
+)
 from library.vocabulary import (
     Channel,
     ConsentPurpose,
@@ -16,8 +43,8 @@ from library.vocabulary import (
     Purpose,
     Rhythm,
 )
-from profiles.contacts import address_of
-from profiles.preferences import get, pauses
+from profiles.contacts import fitness
+from profiles.preferences import get, pause_end
 
 CAP_WINDOW = timedelta(days=7)
 CAPPED = frozenset(
@@ -27,19 +54,6 @@ CAPPED = frozenset(
 
 SHOWN = frozenset({Channel.PAGE, Channel.FEED})
 """Channels a patron comes to; nothing is carried, so nothing can disturb."""
-
-
-# Asked before every message: made once, so that only the values are new each time.
-_PATRON: BindParameter[int] = bindparam("patron_id")
-_LIVE = select(Consent.purpose).where(
-    Consent.patron_id == _PATRON, Consent.withdrawn_at.is_(None)
-)
-_OUT = select(Delivery.id, Delivery.settled_at, Delivery.data_at).where(
-    Delivery.patron_id == _PATRON,
-    Delivery.purpose.in_(CAPPED),
-    Delivery.channel.not_in(SHOWN),
-    or_(Delivery.state == DeliveryState.SENT, Delivery.data_at.is_not(None)),
-)
 
 
 @dataclass(frozen=True)
@@ -53,6 +67,31 @@ class ContactStanding:
     retry_at: datetime | None = None
     troubled: bool = False
     """Bounces are counted against it; a success clears them."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Whom a message is for, and how they read."""
+
+    patron_id: int
+    name: str | None
+    language: str
+    digits: str | None
+    category: str | None
+    branch_id: int
+    discreet: bool
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Of whom to tell how we stand, and on which channel."""
+
+    patron_id: int
+    channel: Channel
+    besides: int | None = None
+    """A delivery not counted as sent: the one asked for."""
+    contact_point_id: int | None = None
+    """Where exactly, when it is not for us to choose."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +110,8 @@ class Standing:
     contact: ContactStanding | None = None
     recent: tuple[datetime, ...] = ()
     """When capped messages went out in the last week, in order."""
+    reader: Reader | None = None
+    """The gate does not ask; whoever writes the message does."""
 
 
 def standing(
@@ -82,73 +123,208 @@ def standing(
     besides: int | None = None,
     contact_point_id: int | None = None,
 ) -> Standing:
-    """Read how we stand with a patron.
-
-    Args:
-        session: An open transaction.
-        patron_id: The patron.
-        channel: By which they would be told.
-        at: The moment of telling.
-        besides: A delivery not counted as sent: the one asked for.
-        contact_point_id: Where exactly, when it is not for us to choose.
+    """Read how we stand with one patron; see `Asked`.
 
     Raises:
         NotFound: There is no such patron any more.
     """
-    patron = session.get(Patron, patron_id)
-    if patron is None:
+    asked = Asked(patron_id, channel, besides, contact_point_id)
+    (found,) = standings(session, [asked], at=at)
+    if found is None:
         raise NotFound(f"there is no patron {patron_id}")
-    preference: Preference = get(session, patron_id)
-    return Standing(
-        patron_id=patron_id,
-        active=_is_active(session, patron, at),
-        rhythm=preference.rhythm,
-        zone=preference.zone,
-        quiet_from=preference.quiet_from,
-        quiet_to=preference.quiet_to,
-        consents=_consents(session, patron_id),
-        pauses=pauses(session, patron_id, at=at),
-        contact=_contact(session, patron_id, channel, contact_point_id),
-        recent=_recent(session, patron_id, at, besides),
+    return found
+
+
+def standings(
+    session: Session, asked: Sequence[Asked], *, at: datetime, lock: bool = False
+) -> list[Standing | None]:
+    """Read how we stand with many patrons, in two statements however many they are.
+
+    Args:
+        session: An open transaction.
+        asked: Of whom.
+        at: The moment of telling.
+        lock: Hold the patrons until the transaction ends, so that what another one
+            sends meanwhile is not overlooked.
+
+    Returns:
+        One for each asked, in their order; None where the patron is gone.
+    """
+    ids = list({one.patron_id for one in asked})
+    people = {
+        row.id: row
+        for row in session.execute(_LOCKED if lock else _PEOPLE, {"ids": ids})
+    }
+    facts: dict[int, list[Row[Any]]] = defaultdict(list)
+    for fact in session.execute(_FACTS, {"ids": ids, "since": at - CAP_WINDOW}):
+        facts[fact.patron_id].append(fact)
+    return [
+        _standing(session, person, facts[one.patron_id], one, at)
+        if (person := people.get(one.patron_id))
+        else None
+        for one in asked
+    ]
+
+
+# Asked before every message: made once, so that only the values are new each time.
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_PEOPLE = (
+    select(
+        Patron.id,
+        Patron.name,
+        Patron.language,
+        Patron.digits,
+        Patron.category,
+        Patron.branch_id,
+        Patron.expires_on,
+        Branch.zone.label("branch_zone"),
+        Preference.rhythm,
+        Preference.zone,
+        Preference.quiet_from,
+        Preference.quiet_to,
+        Preference.discreet,
+    )
+    .join(Branch, Branch.id == Patron.branch_id)
+    .outerjoin(Preference, Preference.patron_id == Patron.id)
+    .where(Patron.id.in_(_IDS))
+)
+_LOCKED = _PEOPLE.with_for_update(of=Patron, key_share=True)
+
+
+def _arm(  # noqa: PLR0913 -- the columns of a union
+    kind: str,
+    patron_id: ColumnElement[int],
+    *,
+    ref: ColumnElement[int] | None = None,
+    word: ColumnElement[str] | None = None,
+    channel: ColumnElement[str] | None = None,
+    moments: Sequence[ColumnElement[datetime | None]] = (),
+    counted: ColumnElement[int] | None = None,
+) -> Select[Any]:
+    nothing = cast(null(), UtcDateTime)
+    four = [*moments, nothing, nothing, nothing, nothing][:4]
+    return select(
+        literal(kind).label("kind"),
+        patron_id.label("patron_id"),
+        (literal(0) if ref is None else ref).label("ref"),
+        (literal("") if word is None else word).label("word"),
+        (literal("") if channel is None else channel).label("channel"),
+        *(moment.label(name) for moment, name in zip(four, _MOMENTS, strict=True)),
+        (literal(0) if counted is None else counted).label("counted"),
     )
 
 
-def _is_active(session: Session, patron: Patron, at: datetime) -> bool:
-    if patron.expires_on is None:
+_MOMENTS = ("first", "second", "third", "fourth")
+
+
+def _points(kind: str, patron_id: ColumnElement[int]) -> Select[Any]:
+    return _arm(
+        kind,
+        patron_id,
+        ref=ContactPoint.id,
+        word=ContactPoint.address,
+        channel=cast(ContactPoint.channel, String),
+        moments=[
+            ContactPoint.verified_at,
+            ContactPoint.stopped_at,
+            ContactPoint.retry_at,
+            ContactPoint.created_at,
+        ],
+        counted=ContactPoint.hard + ContactPoint.soft,
+    )
+
+
+_WENT_AT = func.coalesce(Delivery.settled_at, Delivery.data_at)
+_FIRST_GUARDIAN = (
+    select(func.min(Guardian.guardian_id).label("id"), Guardian.patron_id)
+    .where(Guardian.patron_id.in_(_IDS))
+    .group_by(Guardian.patron_id)
+    .subquery()
+)
+_FACTS = union_all(
+    # One that may be out (data_at) counts as out, or two workers would pass the cap.
+    _arm("out", Delivery.patron_id, ref=Delivery.id, moments=[_WENT_AT]).where(
+        Delivery.patron_id.in_(_IDS),
+        Delivery.purpose.in_(CAPPED),
+        Delivery.channel.not_in(SHOWN),
+        or_(Delivery.state == DeliveryState.SENT, Delivery.data_at.is_not(None)),
+        bindparam("since", type_=UtcDateTime) < _WENT_AT,
+    ),
+    _arm("consent", Consent.patron_id, word=cast(Consent.purpose, String)).where(
+        Consent.patron_id.in_(_IDS), Consent.withdrawn_at.is_(None)
+    ),
+    _arm("pause", Pause.patron_id, word=Pause.scope, moments=[Pause.until]).where(
+        Pause.patron_id.in_(_IDS)
+    ),
+    _points("own", ContactPoint.patron_id).where(ContactPoint.patron_id.in_(_IDS)),
+    _arm("guarded", _FIRST_GUARDIAN.c.patron_id, ref=_FIRST_GUARDIAN.c.id),
+    _points("guardian's", _FIRST_GUARDIAN.c.patron_id).join(
+        _FIRST_GUARDIAN, _FIRST_GUARDIAN.c.id == ContactPoint.patron_id
+    ),
+)
+
+
+def _standing(
+    session: Session,
+    person: Row[Any],
+    facts: Sequence[Row[Any]],
+    asked: Asked,
+    at: datetime,
+) -> Standing:
+    own = person if person.rhythm is not None else get(session, person.id)
+    by_kind: dict[str, list[Row[Any]]] = defaultdict(list)
+    for fact in facts:
+        by_kind[fact.kind].append(fact)
+    ends = ((pause.word, pause_end(pause.first)) for pause in by_kind["pause"])
+    recent = (out.first for out in by_kind["out"] if out.ref != asked.besides)
+    return Standing(
+        patron_id=person.id,
+        active=_is_active(person, at),
+        rhythm=own.rhythm,
+        zone=own.zone,
+        quiet_from=own.quiet_from,
+        quiet_to=own.quiet_to,
+        consents=frozenset(ConsentPurpose(one.word) for one in by_kind["consent"]),
+        pauses={scope: until for scope, until in ends if until > at},
+        contact=_contact(by_kind, asked),
+        recent=tuple(sorted(recent)),
+        reader=Reader(
+            person.id,
+            person.name,
+            person.language,
+            person.digits,
+            person.category,
+            person.branch_id,
+            own.discreet,
+        ),
+    )
+
+
+def _is_active(person: Row[Any], at: datetime) -> bool:
+    if person.expires_on is None:
         return True
-    zone = session.get_one(Branch, patron.branch_id).zone
-    return patron.expires_on >= at.astimezone(ZoneInfo(zone)).date()
-
-
-def _consents(session: Session, patron_id: int) -> frozenset[ConsentPurpose]:
-    return frozenset(session.scalars(_LIVE, {"patron_id": patron_id}))
+    today = at.astimezone(ZoneInfo(person.branch_zone)).date()
+    return bool(person.expires_on >= today)
 
 
 def _contact(
-    session: Session, patron_id: int, channel: Channel, contact_point_id: int | None
+    facts: Mapping[str, Sequence[Row[Any]]], asked: Asked
 ) -> ContactStanding | None:
-    if channel in SHOWN:
+    if asked.channel in SHOWN:
         return None
-    if contact_point_id is None:
-        point = address_of(session, patron_id, channel)
+    if asked.contact_point_id is not None:
+        points = [one for one in facts["own"] if one.ref == asked.contact_point_id]
     else:
-        point = session.get(ContactPoint, contact_point_id)
-    if point is None:
+        whose = facts["guardian's"] if facts["guarded"] else facts["own"]
+        points = [one for one in whose if one.channel == asked.channel]
+    if not points:
         return None
+    best = max(points, key=lambda p: fitness(p.second, p.first, p.fourth, p.ref))
     return ContactStanding(
-        point.id,
-        point.address,
-        verified=point.verified_at is not None,
-        stopped=point.stopped_at is not None,
-        retry_at=point.retry_at,
-        troubled=bool(point.hard or point.soft),
+        best.ref,
+        best.word,
+        verified=best.first is not None,
+        stopped=best.second is not None,
+        retry_at=best.third,
+        troubled=bool(best.counted),
     )
-
-
-def _recent(
-    session: Session, patron_id: int, at: datetime, besides: int | None
-) -> tuple[datetime, ...]:
-    # One that may be out (data_at) counts as out, or two workers would pass the cap.
-    rows = session.execute(_OUT, {"patron_id": patron_id})
-    moments = [sent or data for own, sent, data in rows if own != besides]
-    return tuple(sorted(m for m in moments if m and m > at - CAP_WINDOW))
