@@ -21,7 +21,7 @@ from harvesters.formats.json_feed import is_json_feed, parse_json_feed
 from harvesters.formats.kbart import parse_kbart
 from harvesters.formats.marcxml import parse_marcxml
 from harvesters.formats.onix import parse_onix
-from harvesters.formats.streams import Joined
+from harvesters.formats.streams import Joined, whole
 from harvesters.formats.tabular import WORKS, open_bytes, parse_works, read_table
 from harvesters.records import Harvested
 from harvesters.rows import batches
@@ -90,9 +90,9 @@ def parser_of(kind: SourceKind, settings: Mapping[str, Any]) -> "Parse":
     encoding = settings.get("encoding")
     match kind:
         case SourceKind.FEED:
-            return lambda stream: _parse_feed(stream.read(), "", {})
+            return lambda stream: parse_any_feed(whole(stream), "", {})
         case SourceKind.ONIX:
-            return lambda stream: parse_onix(stream.read())
+            return lambda stream: parse_onix(whole(stream))
         case SourceKind.KBART:
             return lambda stream: parse_kbart(read_table(stream, kbart.COLUMNS))
         case SourceKind.MARC:
@@ -121,13 +121,14 @@ def _read_document(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Ba
 def _parsed(task: Task, fetched: Fetched) -> Iterator[Harvested]:
     body = fetched.body or b""
     if task.kind == SourceKind.FEED:
-        return _parse_feed(body, fetched.url, fetched.headers)
+        return parse_any_feed(body, fetched.url, fetched.headers)
     return parser_of(task.kind, task.settings)(io.BytesIO(body))
 
 
-def _parse_feed(
+def parse_any_feed(
     body: bytes, url: str, headers: Mapping[str, str]
 ) -> Iterator[Harvested]:
+    """Yield the records of an RSS, Atom or JSON feed; see `parse_feed`."""
     if is_json_feed(body):
         return parse_json_feed(body)
     return parse_feed(body, url=url, headers=headers)
@@ -158,10 +159,10 @@ def _read_file(task: Task) -> Iterator[Batch]:
 
 def _parse_marc(stream: BinaryIO, encoding: str | None) -> Iterator[Harvested]:
     beginning = stream.read(512)
-    whole = io.BufferedReader(Joined(beginning, stream))
+    again = io.BufferedReader(Joined(beginning, stream))
     if beginning.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t\x00")[:1] == b"<":
-        return parse_marcxml(whole)
-    return parse_iso2709(whole, encoding=encoding)
+        return parse_marcxml(again)
+    return parse_iso2709(again, encoding=encoding)
 
 
 def _read_oai(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:

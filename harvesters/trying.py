@@ -1,31 +1,26 @@
 """What a source would bring: read once, its kind guessed, nothing stored."""
 
 import io
-import re
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-from harvesters.fetching.fetch import FILE, Fetcher, fetch
-from harvesters.formats.feed import parse_feed
-from harvesters.formats.json_feed import is_json_feed
+from harvesters.fetching.fetch import FILE, Fetched, Fetcher, fetch
 from harvesters.formats.oai_pmh import list_records, parse_page
-from harvesters.formats.tabular import open_bytes
-from harvesters.reading import parser_of
+from harvesters.formats.sniffing import BEGINNING, kind_of, root_of
+from harvesters.formats.streams import Joined, whole
+from harvesters.formats.tabular import header_of, open_bytes
+from harvesters.reading import parse_any_feed, parser_of
 from harvesters.records import Harvested, HarvestedRecord
-from library.errors import FetchFailed, ServiceError
+from library.errors import FetchFailed, MalformedRecord, ServiceError
 from library.vocabulary import SourceKind
 
-_MOST_REJECTED = 100
-_ROOT = re.compile(rb"<(?:[\w.-]{1,40}:)?([A-Za-z][\w.-]{0,40})[\s>/]")
-_ROOTS = {
-    b"oai-pmh": SourceKind.OAI_PMH,
-    b"collection": SourceKind.MARC,
-    b"record": SourceKind.MARC,
-    b"onixmessage": SourceKind.ONIX,
-}
+MOST_REJECTED = 10_000
+"""Told of one source; the last one says how many more there are."""
 
 
 @dataclass(frozen=True)
@@ -48,77 +43,141 @@ class Trial:
     shown: tuple[HarvestedRecord, ...] = ()
 
 
-def try_source(
-    place: str,
-    fetcher: Fetcher,
-    *,
-    at: datetime,
-    kind: SourceKind | None = None,
-    show: int = 0,
-) -> Trial:
+def try_sources(
+    places: Iterable[str], fetcher: Fetcher, *, at: datetime, show: int = 0
+) -> Iterator[Trial]:
+    """Try each file, each file of each folder, and each address, in order."""
+    for place in places:
+        for each in _files_of(place):
+            yield try_source(each, fetcher, at=at, show=show)
+
+
+def try_source(place: str, fetcher: Fetcher, *, at: datetime, show: int = 0) -> Trial:
     """Read a file or address and tell what it holds; never raise for what it is.
 
     Args:
         place: A path, or an http or https address.
         fetcher: Who fetches.
         at: Now.
-        kind: How to read it; guessed from its beginning unless given.
         show: So many records come along.
     """
+    told = _Told(show)
+    kind: SourceKind | None = None
+    problem: str | None = None
     try:
-        body = _body(place, fetcher, kind, at=at)
-    except ServiceError as error:
-        return Trial(place, kind.value if kind else None, error=str(error))
-    kind = kind or kind_of(body)
-    good, problem = 0, None
-    bad: list[Refused] = []
-    shown: list[HarvestedRecord] = []
+        with _opened(place, fetcher, at=at) as (stream, fetched):
+            beginning = stream.read(BEGINNING)
+            again = io.BufferedReader(Joined(beginning, stream))
+            kind = kind_of(beginning)
+            parse = _parse_strange if kind is None else _parse
+            for found in parse(again, kind or SourceKind.FEED, fetched):
+                told.add(found)
+                kind = kind or SourceKind.FEED
+    except (ServiceError, OSError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
+    return Trial(
+        os.fsencode(place).decode(errors="replace"),
+        kind.value if kind else None,
+        told.records,
+        told.rejected(),
+        problem,
+        tuple(told.shown),
+    )
+
+
+class _Told:
+    """What has been found so far."""
+
+    def __init__(self, show: int) -> None:
+        self.records = 0
+        self.shown: list[HarvestedRecord] = []
+        self._show = show
+        self._bad: list[Refused] = []
+        self._more = 0
+
+    def add(self, found: Harvested) -> None:
+        if isinstance(found, HarvestedRecord):
+            self.records += 1
+            self.shown += [found] if len(self.shown) < self._show else []
+        elif len(self._bad) < MOST_REJECTED:
+            self._bad.append(Refused(found.place, found.why))
+        else:
+            self._more += 1
+
+    def rejected(self) -> tuple[Refused, ...]:
+        more = [Refused("after these", f"{self._more} more")] if self._more else []
+        return (*self._bad, *more)
+
+
+def _files_of(place: str) -> Iterator[str]:
+    folder = Path(place)
     try:
-        for found in _parse(body, kind, place):
-            if isinstance(found, HarvestedRecord):
-                good += 1
-                shown += [found] if len(shown) < show else []
-            elif len(bad) < _MOST_REJECTED:
-                bad.append(Refused(found.place, found.why))
-    except ServiceError as error:
-        problem = str(error)
-    return Trial(place, kind.value, good, tuple(bad), problem, tuple(shown))
+        is_folder = place != "" and "://" not in place and folder.is_dir()
+    except OSError:  # a name that no file can have
+        is_folder = False
+    if not is_folder:
+        yield place
+        return
+    yield from sorted(str(path) for path in folder.rglob("*") if path.is_file())
 
 
-def kind_of(body: bytes) -> SourceKind:
-    """Guess what a body is from its beginning."""
-    head = body[:2000].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if is_json_feed(head):
-        return SourceKind.FEED
-    if head.startswith(b"<") or head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        root = _ROOT.search(re.sub(rb"<!--.*?(?:-->|$)|\x00", b"", head))
-        return _ROOTS.get(root[1].lower() if root else b"", SourceKind.FEED)
-    if head[:5].isdigit() and head[12:17].isdigit():
-        return SourceKind.MARC
-    first = head.partition(b"\n")[0].lower()
-    return SourceKind.KBART if b"publication_title" in first else SourceKind.CSV
-
-
-def _body(
-    place: str, fetcher: Fetcher, kind: SourceKind | None, *, at: datetime
-) -> bytes:
+@contextmanager
+def _opened(
+    place: str, fetcher: Fetcher, *, at: datetime
+) -> Iterator[tuple[BinaryIO, Fetched | None]]:
     if "://" in place:
-        url = list_records(place) if kind == SourceKind.OAI_PMH else place
-        return fetch(fetcher, url, at=at, limits=FILE).body or b""
-    try:
-        with open_bytes(Path(place)) as stream:
-            body = stream.read(FILE.size + 1)
-    except OSError as error:
-        raise FetchFailed(error.strerror or str(error), cause="refused") from error
-    if len(body) > FILE.size:
-        raise FetchFailed(f"more than {FILE.size} bytes", cause="too_large")
-    return body
+        fetched = _fetched(place, fetcher, at=at)
+        yield io.BytesIO(fetched.body or b""), fetched
+        return
+    path = Path(place)
+    # What is no plain file, such as a pipe, might never end.
+    if path.exists() and not path.is_file():
+        raise FetchFailed("not a file", cause="refused")
+    with open_bytes(path) as stream:
+        yield stream, None
 
 
-def _parse(body: bytes, kind: SourceKind, place: str) -> Iterator[Harvested]:
+def _fetched(url: str, fetcher: Fetcher, *, at: datetime) -> Fetched:
+    fetched = fetch(fetcher, url, at=at, limits=FILE)
+    is_oai = _ask_oai(url, fetched)
+    return fetch(fetcher, list_records(url), at=at, limits=FILE) if is_oai else fetched
+
+
+def _ask_oai(url: str, fetched: Fetched) -> bool:
+    """Tell whether this is the bare address of a repository, which lists nothing."""
+    beginning = (fetched.body or b"")[:BEGINNING]
+    return "verb=" not in url and kind_of(beginning) == SourceKind.OAI_PMH
+
+
+def _parse(
+    stream: BinaryIO, kind: SourceKind, fetched: Fetched | None
+) -> Iterator[Harvested]:
     if kind == SourceKind.OAI_PMH:
-        return iter(parse_page(body).records)
-    if kind == SourceKind.FEED and not is_json_feed(body):
-        return parse_feed(body, url=place if "://" in place else "")
-    settings: dict[str, Any] = {}
-    return parser_of(kind, settings)(io.BytesIO(body))
+        return iter(parse_page(whole(stream)).records)
+    if kind == SourceKind.FEED and fetched is not None:
+        return parse_any_feed(whole(stream), fetched.url, fetched.headers)
+    return parser_of(kind, {})(stream)
+
+
+def _parse_strange(
+    stream: BinaryIO, kind: SourceKind, fetched: Fetched | None
+) -> Iterator[Harvested]:
+    """Read what nothing tells the kind of: some feeds stand inside something else.
+
+    Raises:
+        MalformedRecord: It is no feed either; the words say what it looks like.
+    """
+    body = whole(stream)
+    if not body.strip(b"\0 \t\r\n"):
+        raise MalformedRecord("it is empty")
+    if root := root_of(body[:BEGINNING]):
+        try:
+            yield from _parse(io.BytesIO(body), kind, fetched)
+        except MalformedRecord as error:
+            what = "a web page" if root.lower() == "html" else f"XML under <{root}>"
+            raise MalformedRecord(f"{what}, and no source that is read") from error
+        return
+    if body.lstrip()[:1] in {b"{", b"["}:
+        raise MalformedRecord("JSON, and no JSON Feed")
+    header = ", ".join(header_of(body[:BEGINNING]))
+    raise MalformedRecord(f"line 1: no column that is known: {header[:100]}")

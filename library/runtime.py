@@ -21,9 +21,12 @@ class Runtime:
 @cache
 def runtime() -> Runtime:
     """Return this process's runtime, made at the first call."""
-    return start(
-        Settings.from_env(os.environ)  # noqa: TID251 -- this is the one place that reads it
-    )
+    return start(told_settings())
+
+
+def told_settings() -> Settings:
+    """Return what the environment says, for what needs neither database nor secret."""
+    return Settings.from_env(os.environ)  # noqa: TID251 -- the one place that reads it
 
 
 def start(settings: Settings) -> Runtime:

@@ -1,5 +1,6 @@
 """`hamkhan source` and `hamkhan harvest`."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,14 +16,19 @@ from api.commands.options import (
     pass_runtime,
 )
 from api.commands.output import bar, say, table
+from api.plain import plain
+from harvesters.fetching.fetch import Fetcher
 from harvesters.harvesting import HarvestReport, harvest_due
 from harvesters.harvesting import harvest as harvest_one
 from harvesters.sources import SourceRow, add_source, list_sources, remove_source
+from harvesters.trying import Trial, try_sources
 from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput
-from library.runtime import Runtime
+from library.runtime import Runtime, told_settings
 from library.vocabulary import NewMeans, SourceKind
+
+_LISTED = 20
 
 
 @click.group()
@@ -108,14 +114,39 @@ def remove(runtime: Runtime, code: str) -> None:
 
 
 @source.command()
-@click.argument("code")
-@json_option
-@pass_runtime
-def test(runtime: Runtime, code: str, *, as_json: bool) -> None:
-    """Read a source once and say what would come in; nothing is stored."""
-    report = _harvest(runtime, code, at=utc_now(), dry_run=True)
-    say(report, lambda: words_of(report), as_json=as_json)
-    _fail_if_any([report])
+@click.argument("places", metavar="PATH|URL...", nargs=-1, required=True)
+@click.option(
+    "--show",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Show the first N records of each.",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one line of JSON for each source."
+)
+@click.pass_obj
+def test(
+    given: Runtime | None, *, places: tuple[str, ...], show: int, as_json: bool
+) -> None:
+    """Read files, folders or addresses and say what they would bring.
+
+    Nothing is stored and no database is needed; what kind of source it is, is seen
+    from what it holds. Of a source that was added, `hamkhan harvest --dry-run CODE`
+    says it.
+    """
+    fetcher = Fetcher.of(given.settings if given else told_settings())
+    failed = False
+    for trial in try_sources(places, fetcher, at=utc_now(), show=show):
+        failed = failed or trial.error is not None
+        if as_json:
+            told = plain(trial)
+            told.pop("shown") if not show else None
+            click.echo(json.dumps(told, ensure_ascii=False))
+        else:
+            click.echo(_words_of_trial(trial))
+    if failed:
+        raise click.exceptions.Exit(1)
 
 
 @click.command()
@@ -162,6 +193,20 @@ def words_of(report: HarvestReport) -> str:
         f"{report.withdrawn} withdrawn, {report.unchanged} unchanged, "
         f"{report.rejected} refused; {report.acquisitions} new here"
     )
+
+
+def _words_of_trial(trial: Trial) -> str:
+    kind = trial.kind or "of no known kind"
+    counts = f"{trial.records} records, {len(trial.rejected)} refused"
+    lines = [f"{trial.source}: {kind}, {counts}"]
+    lines += [f"  Error: {trial.error}"] if trial.error else []
+    lines += [f"  {bad.where}: {bad.why}" for bad in trial.rejected[:_LISTED]]
+    more = len(trial.rejected) - _LISTED
+    lines += [f"  and {more} more; --json lists them"] if more > 0 else []
+    for record in trial.shown:
+        about = " / ".join([record.title, *record.creators])
+        lines.append(f"  {record.ref}: {about}" if about else f"  {record.ref}: gone")
+    return "\n".join(lines)
 
 
 def _harvest(

@@ -1,6 +1,7 @@
 """Bytes to text where what is said of their encoding is missing or wrong."""
 
 import re
+from html.entities import name2codepoint
 
 UTF8 = "utf-8"
 ARABIC = "cp1256"
@@ -17,6 +18,10 @@ _ARABIC_LETTERS = re.compile("[\u0600-\u06ff]")
 _CYRILLIC_LETTERS = re.compile("[\u0400-\u04ff]")
 _NOT_ASCII = re.compile("[^\x00-\x7f]")
 _ENOUGH = 0.8
+CONTROLS = bytes(code for code in range(0x20) if code not in b"\t\n\r")
+"""Bytes that no XML may have, and some has."""
+_NAME = re.compile(rb"&([A-Za-z]{2,8}[0-9]{0,2});")
+_XML_NAMES = frozenset([b"amp", b"lt", b"gt", b"quot", b"apos"])
 _PROLOG = re.compile(
     rb"""\s*<\?xml\b[^>]{0,100}?(?:encoding\s*=\s*["']([\w.-]+)["'][^>]{0,100})?\?>"""
 )
@@ -50,6 +55,11 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
+def is_wide(data: bytes) -> bool:
+    """Tell whether what begins so is in UTF-16 or UTF-32."""
+    return data.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in data[:4]
+
+
 def legacy(data: bytes) -> str | None:
     """Name the Windows code page that bytes with long high runs are written in.
 
@@ -65,8 +75,19 @@ def legacy(data: bytes) -> str | None:
 
 
 def rescued_xml(body: bytes) -> bytes:
-    """Return XML that is no UTF-8, though it says or implies so, as UTF-8."""
-    if body.startswith((b"\xff\xfe", b"\xfe\xff")) or is_utf8(body):
+    """Return XML that can be read, of some that only a pedant would refuse.
+
+    What is no UTF-8, though it says or implies so, is made UTF-8; control characters
+    are dropped; characters by their HTML names, which a DTD we never fetch declares,
+    become numbers.
+    """
+    if is_wide(body):
+        return body
+    return _named(_utf8(body.translate(None, CONTROLS)))
+
+
+def _utf8(body: bytes) -> bytes:
+    if is_utf8(body):
         return body
     prolog = _PROLOG.match(body)
     said = prolog[1].lower() if prolog and prolog[1] else b"utf-8"
@@ -74,6 +95,19 @@ def rescued_xml(body: bytes) -> bytes:
         return body
     rest = body[prolog.end() :] if prolog else body
     return rest.decode(legacy(rest) or _western(rest)).encode()
+
+
+def _named(body: bytes) -> bytes:
+    if b"<!ENTITY" in body:
+        return body  # it says for itself what its names mean
+    return _NAME.sub(_numbered, body)
+
+
+def _numbered(named: re.Match[bytes]) -> bytes:
+    code = name2codepoint.get(named[1].decode("ascii"))
+    if code is None or named[1] in _XML_NAMES:
+        return named[0]
+    return b"&#%d;" % code
 
 
 def _western(data: bytes) -> str:

@@ -28,6 +28,7 @@ MOST_ENTRIES = 50_000
 _ENTRY = re.compile(rb"<(?:\w{1,20}:)?(?:item|entry)[\s>/]")
 _ENTITY = re.compile(rb"<!ENTITY\s+[^>\"']{1,80}(\"[^\"]*\"|'[^']*')\s*>")
 _LONGEST_ENTITY = 100
+_CDF = re.compile(rb"<(?i:channel)[\s>]")
 _FORWARDED = ("content-type", "content-language")
 # Written anew at each request or for each reader, so no part of what a thing is.
 _PASSING = re.compile(
@@ -97,7 +98,8 @@ def _parsed(body: bytes, url: str, headers: Mapping[str, str]) -> Any:
     except Exception as error:  # feedparser promises none, and some get out
         raise MalformedRecord(f"not a readable feed: {error!r:.200}") from error
     # An empty body has no such attribute, and old CDF channels have no version.
-    if not document.get("version") and not document.entries:
+    known = document.get("version") or document.entries or _CDF.search(body[:5000])
+    if not known:
         raise MalformedRecord("not an RSS or Atom document")
     return document
 

@@ -6,14 +6,26 @@ last leader that stands in it: one bad record costs itself and no other.
 
 import re
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import BinaryIO
 from unicodedata import normalize
 
-from pymarc.marc8 import marc8_to_unicode
+from pymarc import marc8
 
 from harvesters.formats.charsets import is_utf8, legacy
 from harvesters.formats.marc import USED, Field, Fields, record_of
 from harvesters.records import Harvested, Rejected
+
+
+class _Nowhere:
+    """A stream that keeps nothing."""
+
+    def write(self, _: str) -> None:
+        """Forget it."""
+
+
+# pymarc tells of each odd byte on the terminal of whoever runs the harvest.
+vars(marc8)["sys"] = SimpleNamespace(stderr=_Nowhere())
 
 _RECORD_END, _FIELD_END, _SUBFIELD = b"\x1d", b"\x1e", b"\x1f"
 _LEADER = re.compile(rb"\d{5}[ -~]{7}\d{5}[ -~]{3}[ -~]{4}")
@@ -102,17 +114,38 @@ def _split(piece: bytes) -> list[tuple[str, bytes]]:
     directory, mark, data = piece[_PLACES:].partition(_FIELD_END)
     if not mark:
         raise ValueError("the directory does not end")
+    found = data.removesuffix(_FIELD_END).split(_FIELD_END)
+    if len(directory) % 12 == 11:  # a leader that lost a character takes one of these
+        directory = b"0" + directory
+    if len(directory) % 12:
+        return list(zip(_overlong_tags(directory, found), found, strict=True))
     entries = [directory[at : at + 12] for at in range(0, len(directory), 12)]
-    if not entries or any(len(entry) != 12 for entry in entries):
-        raise ValueError("the directory is no multiple of 12 bytes")
+    if not entries:
+        raise ValueError("the directory is empty")
     tags = [entry[:3].decode("ascii") for entry in entries]
     by_offset = _by_offset(entries, piece[base:])
     if by_offset is not None:
         return list(zip(tags, by_offset, strict=True))
-    found = data.removesuffix(_FIELD_END).split(_FIELD_END)
     if len(found) != len(tags):
         raise ValueError(f"{len(tags)} fields announced, {len(found)} there")
     return list(zip(tags, found, strict=True))
+
+
+def _overlong_tags(directory: bytes, fields: list[bytes]) -> list[str]:
+    """Read a directory with numbers too long for their places, by the fields' sizes.
+
+    Raises:
+        ValueError: It does not agree with the fields.
+    """
+    tags, at, start = [], 0, 0
+    for field in fields:
+        numbers = b"%04d%05d" % (len(field) + 1, start)
+        if directory[at + 3 : at + 3 + len(numbers)] != numbers:
+            raise ValueError("the directory is no multiple of 12 bytes")
+        tags.append(directory[at : at + 3].decode("ascii"))
+        at += 3 + len(numbers)
+        start += len(field) + 1
+    return tags
 
 
 def _by_offset(entries: list[bytes], data: bytes) -> list[bytes] | None:
@@ -143,8 +176,17 @@ def _decode(
             tag,
             "",
             indicators.decode("latin-1").ljust(2)[:2],
-            tuple((part[:1].decode("latin-1"), read(part[1:])) for part in subfields),
+            tuple(_subfield(read(part)) for part in subfields),
         )
+
+
+def _subfield(text: str) -> tuple[str, str]:
+    """Part a subfield from its code; a letter with an accent stands for itself."""
+    code = text[:1]
+    if not code.isascii():
+        bare = normalize("NFD", code)[0]
+        return (bare, text[1:]) if bare.isascii() else (text[1:2], text[2:])
+    return code, text[1:]
 
 
 def _reader(piece: bytes, encoding: str | None) -> Callable[[bytes], str]:
@@ -173,4 +215,4 @@ def _marc8(data: bytes) -> str:
         return data.decode("ascii")
     if b"\x1b" not in data and _NOT_MARC8.search(data):
         return data.decode("cp1252")
-    return normalize("NFC", str(marc8_to_unicode(data, hide_utf8_warnings=True)))
+    return normalize("NFC", str(marc8.marc8_to_unicode(data, hide_utf8_warnings=True)))

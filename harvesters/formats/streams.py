@@ -3,6 +3,22 @@
 import io
 from typing import Any, BinaryIO
 
+from library.errors import MalformedRecord
+
+_LARGEST = 64 * 1024 * 1024
+
+
+def whole(stream: BinaryIO) -> bytes:
+    """Return all of a stream, for formats that cannot be read piece by piece.
+
+    Raises:
+        MalformedRecord: It is too large to be held in memory.
+    """
+    body = stream.read(_LARGEST + 1)
+    if len(body) > _LARGEST:
+        raise MalformedRecord(f"more than {_LARGEST} bytes")
+    return body
+
 
 class Joined(io.RawIOBase):
     """A stream put together again after its beginning was looked at.

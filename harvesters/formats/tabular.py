@@ -9,6 +9,7 @@ import csv
 import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from harvesters.records import (
     plain,
     short_ref,
 )
-from library.errors import InvalidInput
+from library.errors import InvalidInput, MalformedRecord
 from library.text import isbn13, squash
 
 _SAMPLE = 256 * 1024
@@ -129,13 +130,21 @@ def open_table(path: Path, aliases: Mapping[str, tuple[str, ...]]) -> Iterator[T
 
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Open a file, unzipped where its first bytes say that it is gzip."""
+    """Open a file, unzipped where its first bytes say that it is gzip.
+
+    Raises:
+        OSError: It cannot be opened or read.
+        MalformedRecord: Its gzip breaks off or is broken.
+    """
     with path.open("rb") as plain_file:
         if plain_file.peek(2)[:2] != b"\x1f\x8b":
             yield plain_file
             return
-        with gzip.GzipFile(fileobj=plain_file) as unzipped:
-            yield cast("BinaryIO", unzipped)
+        try:
+            with gzip.GzipFile(fileobj=plain_file) as unzipped:
+                yield cast("BinaryIO", unzipped)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise MalformedRecord(f"broken gzip: {error}") from error
 
 
 def read_table(stream: BinaryIO, aliases: Mapping[str, tuple[str, ...]]) -> Table:
@@ -144,6 +153,27 @@ def read_table(stream: BinaryIO, aliases: Mapping[str, tuple[str, ...]]) -> Tabl
     Raises:
         InvalidInput: There is no header, or none of its columns is known.
     """
+    lines, header, encoding = _begun(stream)
+    known = match_columns(header, aliases)
+    if not known:
+        raise InvalidInput(f"no known column in the header: {', '.join(header)[:200]}")
+    return Table(
+        header,
+        known,
+        tuple(c for n, c in enumerate(header) if n not in known.values()),
+        _rows(lines, known, len(header), encoding),
+    )
+
+
+def header_of(beginning: bytes) -> tuple[str, ...]:
+    """Return the header of a table that begins so; nothing for what is no table."""
+    try:
+        return _begun(io.BytesIO(beginning))[1]
+    except InvalidInput:
+        return ()
+
+
+def _begun(stream: BinaryIO) -> tuple[_Lines, tuple[str, ...], str]:
     buffered = io.BufferedReader(Joined(b"", stream), _SAMPLE)
     sample = buffered.peek(_SAMPLE)
     encoding = table_encoding(sample)
@@ -154,17 +184,12 @@ def read_table(stream: BinaryIO, aliases: Mapping[str, tuple[str, ...]]) -> Tabl
         errors="replace" if encoding.startswith("utf-16") else "surrogateescape",
         newline="",
     )
+    csv.field_size_limit(_LONGEST_FIELD)
     lines = csv.reader(text, dialect=_dialect(sample, encoding))
-    header = tuple(plain(cell, 200) for cell in next(lines, []))
-    known = match_columns(header, aliases)
-    if not known:
-        raise InvalidInput(f"no known column in the header: {', '.join(header)[:200]}")
-    return Table(
-        header,
-        known,
-        tuple(c for n, c in enumerate(header) if n not in known.values()),
-        _rows(lines, known, len(header), encoding),
-    )
+    try:
+        return lines, tuple(plain(cell, 200) for cell in next(lines, [])), encoding
+    except csv.Error as error:
+        raise InvalidInput(f"line 1: not a row: {error}") from error
 
 
 def match_columns(
@@ -243,7 +268,6 @@ def _rows(
     width: int,
     encoding: str,
 ) -> Iterator[Row | Rejected]:
-    csv.field_size_limit(_LONGEST_FIELD)
     at = lines.line_num
     while True:
         try:

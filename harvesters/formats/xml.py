@@ -5,6 +5,7 @@ from typing import Any, BinaryIO
 
 from lxml import etree
 
+from harvesters.formats.charsets import CONTROLS, is_wide
 from library.errors import MalformedRecord
 
 Element = etree._Element  # noqa: SLF001 -- lxml's public classes have no other name
@@ -34,7 +35,7 @@ def elements(stream: BinaryIO, name: str) -> Iterator[Element]:
         MalformedRecord: The rest is not well-formed, or the document declares entities.
     """
     parser = etree.iterparse(
-        stream,
+        _WithoutControls(stream),
         events=("start", "end"),
         resolve_entities=False,
         no_network=True,
@@ -81,6 +82,23 @@ def text_of(element: Element | None) -> str:
     if element is None:
         return ""
     return "".join(str(piece) for piece in element.itertext()).strip()
+
+
+class _WithoutControls:
+    """A stream of XML less the control characters that no XML may have."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._drop: bytes | None = None
+
+    def read(self, size: int) -> bytes:
+        """Return what comes next; nothing at the end."""
+        while block := self._stream.read(size):
+            if self._drop is None:
+                self._drop = b"" if is_wide(block) else CONTROLS
+            if kept := block.translate(None, self._drop):
+                return kept
+        return b""
 
 
 def _forget(element: Element) -> None:

@@ -14,6 +14,7 @@ from library.db import Sessions, reading
 from library.runtime import Runtime
 from library.settings import Settings
 from library.tables import Acquisition, Source, Work
+from tests.command_line import ended
 from tests.factories import make_branch
 
 Run = Callable[..., Result]
@@ -99,15 +100,63 @@ def test_only_sources_whose_time_has_come_are_due(run: Run, site: str) -> None:
     assert second.stdout == "No source was due.\n"
 
 
-def test_trying_a_source_stores_nothing(
-    run: Run, sessions: Sessions, site: str
-) -> None:
+def test_a_dry_run_stores_nothing(run: Run, sessions: Sessions, site: str) -> None:
     run("source", "add", "new", "feed", f"{site}/feed.xml", "--announce-first-load")
 
-    result = run("source", "test", "new")
+    result = run("harvest", "new", "--dry-run")
 
     assert "2 added" in result.stdout
     assert _count(sessions) == 0
+
+
+def test_trying_sources_tells_each_in_a_line(
+    run: Run, tmp_path: Path, site: str
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "junk").write_bytes(b"\x00\xff")
+
+    result = run(
+        *("source", "test", folder, f"{site}/feed.xml", "--json", "--show", "1")
+    )
+
+    junk, feed = map(json.loads, result.stdout.splitlines())
+    assert result.exit_code == 1
+    assert (junk["kind"], junk["records"], junk["rejected"]) == (None, 0, [])
+    assert junk["error"]
+    assert (feed["kind"], feed["records"], feed["error"]) == ("feed", 2, None)
+    assert [record["title"] for record in feed["shown"]] == ["بوستان"]
+
+
+def test_trying_a_source_tells_it_in_words(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "works.csv"
+    path.write_text("work_id,title,creators\n1,Cosmos,Carl Sagan\n,Nameless,\n")
+
+    result = run("source", "test", path, "--show", "3")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        f"{path}: csv, 1 records, 1 refused",
+        "  line 3: work_id: missing",
+        "  1: Cosmos / Carl Sagan",
+    ]
+
+
+def test_trying_needs_no_database_and_leaves_nothing(tmp_path: Path) -> None:
+    works, home = tmp_path / "works.csv", tmp_path / "home"
+    works.write_text("work_id,title\n1,Cosmos\n")
+
+    code, out, err = ended(home, "source", "test", "--json", works)
+
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {
+        "source": str(works),
+        "kind": "csv",
+        "records": 1,
+        "rejected": [],
+        "error": None,
+    }
+    assert not home.exists()
 
 
 def test_what_is_no_feed_is_said_in_one_line(

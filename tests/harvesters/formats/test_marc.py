@@ -227,3 +227,54 @@ def test_any_bytes_give_records_or_refusals(junk: bytes, at: int) -> None:
 
     assert all(one.place for one in refused(read(spoilt + whole)))
     assert "Cosmos" in titles(read(spoilt + b"\x1d" + whole))
+
+
+def test_a_character_lost_from_the_leader_costs_nothing() -> None:
+    data = book(1, "Cosmos")
+
+    (found,) = read(data[:18] + data[19:])
+
+    assert titles([found]) == ["Cosmos"]
+
+
+def test_numbers_too_long_for_the_directory_are_read() -> None:
+    long = "x" * 9_998
+    data = iso([("001", "1"), ("520", [("a", long)]), ("245", [("a", "Cosmos")])])
+
+    (found,) = read(data)
+
+    assert titles([found]) == ["Cosmos"]
+
+
+def test_a_directory_that_does_not_agree_with_its_fields_is_refused() -> None:
+    data = iso([("001", "1"), ("245", [("a", "Cosmos")])])
+
+    (found,) = read(data.replace(b"2450011", b"245001x1"))
+
+    assert refused([found])[0].why.endswith("no multiple of 12 bytes")
+
+
+@pytest.mark.parametrize("code", ["á", "\ufffda"], ids=["accent", "a lost byte before"])
+def test_a_spoilt_subfield_code_is_read(code: str) -> None:
+    data = iso([("001", "1"), ("245", [(code, "Cosmos")])])
+
+    assert titles(read(data)) == ["Cosmos"]
+
+
+def test_nothing_is_written_to_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    title = b"\x1b$1!0d!0"  # breaks off inside a Chinese letter
+    data = book(1, "XXXXXXXX", flag=" ").replace(b"XXXXXXXX", title)
+
+    read(data)
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_control_characters_in_marcxml_are_dropped() -> None:
+    record = (
+        b"<collection><record><controlfield tag='001'>1</controlfield>"
+        b"<datafield tag='245'><subfield code='a'>Cos\x0b\x1fmos</subfield></datafield>"
+        b"</record></collection>"
+    )
+
+    assert titles(list(parse_marcxml(io.BytesIO(record)))) == ["Cosmos"]

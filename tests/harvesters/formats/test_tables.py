@@ -192,6 +192,15 @@ def test_onix_that_breaks_off_keeps_what_came_before() -> None:
     assert bad.place == "after product 1"
 
 
+def test_what_only_a_dtd_or_a_pedant_minds_is_read() -> None:
+    data = ONIX.replace("A voyage", "A\x0bR&eacute;gime &amp; a voyage", 1)
+
+    record, _ = parse_onix(data.encode())
+
+    assert isinstance(record, HarvestedRecord)
+    assert record.title == "The Cosmos: ARégime & a voyage"
+
+
 def test_what_is_no_onix_is_refused() -> None:
     with pytest.raises(MalformedRecord):
         list(parse_onix(b"<html/>"))
