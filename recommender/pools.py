@@ -26,6 +26,7 @@ YEAR = 365
 MOST_CUTS = 3
 ENOUGH_PATRONS = 2000
 HELD_SHARE = 0.1
+NEWEST_SHARE = 0.2
 COLD_SHARE = 0.05
 FEWEST_COLD = 30
 MOST_TRUE = 500
@@ -103,14 +104,31 @@ def splits(loans: Loans, *, today: int | None, seed: int) -> Iterator[Split]:
         yield Split(kept & ~cold, ~kept | cold, None)
         return
     end = today if today is not None else int(loans.day.max()) + 1
-    span = end - int(loans.day.min())
-    step = YEAR if span >= 3 * YEAR else max(1, span // 5)
-    for back in range(MOST_CUTS):
-        cut = end - step * (back + 1)
+    for cut, until in _stretches(loans.day[loans.day < end], end):
         before = loans.day < cut
-        after = ~before & (loans.day < cut + step)
-        if before.sum() >= after.sum() > 0:
-            yield Split(before & ~_held_works(loans, before, rng), after, cut)
+        after = ~before & (loans.day < until)
+        yield Split(before & ~_held_works(loans, before, rng), after, cut)
+
+
+def _stretches(days: IntArray, end: int) -> list[tuple[int, int]]:
+    """Return first day and end of the stretches to be found, latest first.
+
+    Each has at least as many loans before it as in it. A library that grows so fast
+    that no year has, gets one stretch: the newest loans.
+    """
+    if not len(days):
+        return []
+    span = end - int(days.min())
+    step = YEAR if span >= 3 * YEAR else max(1, span // 5)
+    starts = [end - step * (back + 1) for back in range(MOST_CUTS)]
+    counts = [((days < at).sum(), (days < at + step).sum()) for at in starts]
+    found = [
+        (at, at + step)
+        for at, (before, until) in zip(starts, counts, strict=True)
+        if before >= until - before > 0
+    ]
+    newest = int(np.quantile(days, 1 - NEWEST_SHARE, method="higher"))
+    return found or ([(newest, end)] if newest > days.min() else [])
 
 
 def _held_works(loans: Loans, before: BoolArray, rng: np.random.Generator) -> BoolArray:

@@ -75,9 +75,12 @@ def _pools(
 ) -> tuple[tuple[str, ...], Mapping[bool, Pool]]:
     names: tuple[str, ...] | None = None
     found: dict[bool, list[Pool]] = {True: [], False: []}
+    ever = np.bincount(loans.column, minlength=loans.n_works) > 0
     for split in splits(loans, today=today, seed=seed):
         history = build_history(some_of(loans, split.before), today=split.today)
-        parts = roster.fit_parts(history, works, texts, seed=seed, wanted=names)
+        parts = roster.fit_parts(
+            history, works, texts, seed=seed, wanted=names, bridged=ever
+        )
         here = tuple(part.name for part in parts)
         if names is not None and names != here:
             break

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_matrix, hstack
 
 from recommender.arrays import FloatArray, History, IntArray, WorksText
@@ -140,6 +141,7 @@ def fit_parts(
     *,
     seed: int,
     wanted: Collection[str] | None = None,
+    bridged: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[Part, ...]:
     """Fit every part of the roster that this library has the data for.
 
@@ -150,12 +152,14 @@ def fit_parts(
         texts: Fitted on the same works.
         seed: Of every random step.
         wanted: Names of parts; the others are not fitted. None wants all.
+        bridged: Shape (works,), which works without loans get the bridge, for a
+            bridge to thousands that nobody will ask for is dear. None: all.
     """
     lent = np.bincount(history.column, minlength=history.n_works) > 0
     bridge = coldstart.neighbour_weights(
         texts.joint,
         texts.semantics.works,
-        cold=np.flatnonzero(~lent),
+        cold=np.flatnonzero(~lent if bridged is None else bridged & ~lent),
         warm=np.flatnonzero(lent),
         by=settle(texts, history, seed=seed).neighbourhood,
     )

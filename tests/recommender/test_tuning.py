@@ -68,6 +68,17 @@ def test_a_split_never_learns_from_what_it_is_to_find() -> None:
         assert loans.day[split.after].min() >= split.today
 
 
+def test_a_library_that_grows_fast_is_learnt_from_all_the_same() -> None:
+    ages = 1 - 100 * np.log(np.linspace(1e-5, 1, 400))
+    days = 731_200 - np.rint(ages).astype(int)
+    loans = Loans(40, 20, np.arange(400) % 40, np.arange(400) % 20, days)
+
+    (split,) = splits(loans, today=731_200, seed=0)
+
+    assert split.after.sum() == pytest.approx(80, abs=10)
+    assert split.before.any()
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_model() -> None:
     loans, works = make_tastes(dated=True), make_texts()
