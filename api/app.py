@@ -71,6 +71,7 @@ def _speak(app: Flask, settings: Settings) -> None:
     )
     environment.filters.update(
         num=lambda value: context.reader().num(value),
+        percent=lambda share: context.reader().percent(share),
         digits=lambda text: context.reader().in_digits(text),
         day=lambda value: context.reader().day(value),
         moment=lambda value: context.reader().moment(value),

@@ -39,6 +39,8 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "train": Entry("learning", "train", "Learn from the loans of who agreed."),
         "model": Entry("learning", "model", "The models made so far; go back to one."),
         "signals": Entry("learning", "signals", "What loans and verdicts weigh."),
+        "outcomes": Entry("outcomes", "outcomes", "What was borrowed after showing."),
+        "experiment": Entry("outcomes", "experiment", "Compare ways of matching."),
         "match": Entry("learning", "match", "Find the patrons whom new works suit."),
         "alert": Entry("telling", "alert", "Choose what to tell; make digests."),
         "deliver": Entry("telling", "deliver", "Send the messages that are due."),

@@ -53,6 +53,10 @@ class Reader:
         """Return a number in this reader's digits."""
         return numbers.num(value, self.locale, self.digits)
 
+    def percent(self, share: float) -> str:
+        """Return a share of one as a percentage in this reader's digits."""
+        return numbers.percent(share, self.locale, self.digits, decimals=1)
+
     def in_digits(self, text: str) -> str:
         """Return a text with its digits as this reader likes them."""
         return numbers.digits(text, self.locale, self.digits)

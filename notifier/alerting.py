@@ -41,6 +41,7 @@ from notifier.sealing import seal
 from notifier.selection import Candidate, Selection, choose
 from profiles import preferences
 from profiles.causes import Cause
+from profiles.experiments import is_held_out
 from profiles.preferences import calendar_of, next_digest_at
 from profiles.rhythm import end_of_day, slot_of
 from profiles.standing import standing
@@ -345,6 +346,8 @@ def _select(
         for match, alerts, active in rows
         if match.interest_id is None or (alerts and active)
     ]
+    if is_held_out(session, patron, at):
+        candidates = [candidate for candidate in candidates if candidate.asked_for]
     works = {candidate.work_id for candidate in candidates}
     allowance = settings.allowance if branch.allowance is None else branch.allowance
     return choose(

@@ -6,9 +6,43 @@ of patron and experiment, so that two experiments divide the patrons independent
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
 _STEPS = 2**53
 """As fine as a float can tell shares apart."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One of the set-ups that are compared.
+
+    Attributes:
+        share: Of the patrons, 0 to 1.
+        parts: By part of the blend, its weight; empty keeps the learnt weights.
+        told: False for the hold-out: nothing that was only learnt is told.
+    """
+
+    share: float
+    parts: Mapping[str, float] = field(default_factory=dict)
+    told: bool = True
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A running experiment."""
+
+    code: str
+    arms: Mapping[str, Arm]
+
+    @cached_property
+    def shares(self) -> Mapping[str, float]:
+        """Arm to share."""
+        return {name: arm.share for name, arm in self.arms.items()}
+
+    def arm_of(self, patron_key: str) -> str:
+        """Return the name of the arm that a patron falls into."""
+        return arm_of(self.code, patron_key, self.shares)
 
 
 def share_of(experiment: str, patron_key: str) -> float:

@@ -206,6 +206,22 @@ def figure(values: FloatArray) -> Figure:
     return Figure(mean, mean - error, mean + error, n)
 
 
+def ratio(part: IntArray, whole: IntArray) -> Figure:
+    """Divide the sums of two counts per patron; nan of nobody.
+
+    Patrons differ in how much they were told, and what one patron does hangs together,
+    so the interval is that of a ratio of means over patrons (Cochran, Sampling
+    Techniques, 1977, section 2.11), cut to 0 and 1.
+    """
+    n, total = len(whole), int(whole.sum())
+    if not total:
+        return Figure(float("nan"), float("nan"), float("nan"), n)
+    value = float(part.sum() / total)
+    spread = float(((part - value * whole) ** 2).sum() * n / max(n - 1, 1)) ** 0.5
+    error = _CERTAINTY * spread / total
+    return Figure(value, max(value - error, 0.0), min(value + error, 1.0), n)
+
+
 def stretches(n: int, size: int) -> Iterator[slice]:
     """Cut `n` patrons into stretches of at most `size`."""
     return (slice(at, min(at + size, n)) for at in range(0, n, size))

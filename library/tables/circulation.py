@@ -51,6 +51,11 @@ class Patron(Base):
     expires_on: Mapped[date | None]
     created_at: Mapped[datetime]
 
+    @property
+    def key(self) -> str:
+        """What never changes of the patron."""
+        return f"{self.system}:{self.external_id}"
+
 
 class ContactPoint(Base):
     """Where a patron can be reached; families share an address."""

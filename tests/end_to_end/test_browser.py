@@ -72,6 +72,7 @@ CONSOLE: Final = (
     "/console/rules?q=cosmos",
     "/console/view-as",
     "/console/models",
+    "/console/outcomes",
 )
 
 

@@ -17,7 +17,8 @@ from library.vocabulary import (
     Verdict,
 )
 from notifier.alerting import make_alerts, queue_sign_in
-from profiles import preferences
+from profiles import experiments, preferences
+from profiles.trials import Arm
 from tests.factories import (
     NOON,
     ada,
@@ -54,6 +55,26 @@ def test_a_first_match_makes_an_alert_and_a_digest_at_once(
     digest = only(sessions)
     assert (digest.state, digest.due_at) == (DeliveryState.PENDING, NOON)
     assert {one.delivery_id for one in alerts(sessions)} == {digest.id}
+
+
+def test_the_hold_out_is_told_only_what_it_asked_for(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        arms = {"all": Arm(0.999999, told=False), "none": Arm(0.000001)}
+        experiments.begin(
+            session, "x", arms, starts_at=NOON - DAY, ends_at=NOON + DAY, at=NOON
+        )
+        patron = ada(session)
+        matched(session, patron, ["Contact"])
+        asked = make_interest(session, patron, "Astronomy")
+        work = make_work(session, "Solaris")
+        make_match(session, patron, work, interest_id=asked.id)
+
+    report = alert(sessions, settings)
+
+    assert report.alerts == 1
+    assert [one.work_id for one in alerts(sessions)] == [work.id]
 
 
 def test_run_again_it_finds_nothing_to_do(

@@ -28,7 +28,9 @@ from library.vocabulary import (
     SuppressionKind,
     Verdict,
 )
+from profiles import experiments
 from profiles.consent import withdraw
+from profiles.trials import Arm
 from recommender import matching
 from recommender.matching import MatchReport, match
 from tests.factories import (
@@ -113,6 +115,35 @@ def test_what_is_like_a_disliked_work_comes_lower(
     assert {k: v for k, v in after.items() if k != one.id} == {
         k: v for k, v in before.items() if k != one.id
     }
+
+
+def test_an_arm_of_its_own_weights_scores_its_patrons_its_own_way(
+    sessions: Sessions, trained: Settings
+) -> None:
+    stars = new_work(sessions, "Evenings under the stars", STARS)
+    before = _scores(run(sessions, trained, dry_run=True), stars)
+    arms = {"now": Arm(0.5), "plain": Arm(0.5, {"latest": 1.0})}
+    with sessions.begin() as session:
+        row = experiments.begin(
+            session,
+            "x",
+            arms,
+            starts_at=NOON,
+            ends_at=NOON + timedelta(days=9),
+            at=NOON,
+        )
+        trial = experiments.trial_of(row)
+        patrons = session.scalars(select(Patron)).all()
+        plain = {p.id for p in patrons if trial.arm_of(p.key) == "plain"}
+
+    after = _scores(run(sessions, trained, dry_run=True), stars)
+
+    assert plain
+    same = before.keys() - plain
+    assert {patron: after[patron] for patron in same} == {
+        patron: before[patron] for patron in same
+    }
+    assert len({after[patron] for patron in plain & after.keys()}) == 1
 
 
 def _scores(report: MatchReport, work_id: int) -> dict[int, float]:

@@ -159,6 +159,40 @@ def test_a_patrons_signals_are_shown_with_their_weight(
     assert [(one["title"], one["weight"]) for one in heard] == [("Comets", 1.0)]
 
 
+def test_an_experiment_is_begun_reported_and_ended(run: Run) -> None:
+    arms = ("--arm", "now=90", "--arm", "plain=5:latest=1", "--arm", "out=5:untold")
+    begun = run("experiment", "begin", "x", *arms, "--until", "2030-01-01", "--json")
+    twice = run("experiment", "begin", "y", *arms, "--until", "2030-01-01")
+    report = json.loads(run("experiment", "report", "x", "--json").stdout)
+    listed = run("experiment", "list").stdout
+    ended = run("experiment", "end", "x")
+
+    assert json.loads(begun.stdout)["arms"]["plain"]["parts"] == {"latest": 1}
+    assert twice.exit_code == 1
+    assert "'x'" in twice.stderr
+    assert [(line["how"], line["told"]) for line in report] == [
+        ("now", 0),
+        ("out", 0),
+        ("plain", 0),
+    ]
+    assert "plain" in listed
+    assert ended.exit_code == 0
+
+
+@pytest.mark.parametrize("arm", ["now", "now=x", "now=50:latest", "now=50:latest=x"])
+def test_an_arm_that_is_none_is_named(run: Run, arm: str) -> None:
+    result = run("experiment", "begin", "x", "--arm", arm, "--until", "2030-01-01")
+
+    assert result.exit_code == 1
+    assert arm in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_outcomes_of_nothing_say_so(run: Run) -> None:
+    assert "Nothing was shown" in run("outcomes").stdout
+    assert json.loads(run("outcomes", "--json").stdout) == []
+
+
 def test_without_an_earlier_model_there_is_no_going_back(run: Run) -> None:
     result = run("model", "rollback")
 

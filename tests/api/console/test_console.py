@@ -14,6 +14,7 @@ from library.tables import (
     BlendWeight,
     Delivery,
     Harvest,
+    Impression,
     ModelVersion,
     Patron,
     Rejection,
@@ -24,18 +25,22 @@ from library.tables import (
 )
 from library.vocabulary import (
     Channel,
+    ConsentPurpose,
     DeliveryState,
     ModelState,
     Purpose,
     RuleAction,
     StaffRole,
 )
+from profiles import experiments
+from profiles.trials import Arm
 from tests.browsing import PASSWORD, Browser, make_staff, staffed, visitor
 from tests.factories import (
     NOON,
     ada,
     make_alert,
     make_branch,
+    make_loan,
     make_patron,
     make_source,
     make_work,
@@ -381,6 +386,44 @@ def test_models_show_their_weights(browser: Browser, sessions: Sessions) -> None
 
     assert "0.25 (0.1)" in page.main
     assert "1,200" in page.main
+
+
+def test_outcomes_show_what_was_borrowed_after_it_was_shown(
+    browser: Browser, sessions: Sessions
+) -> None:
+    at = utc_now()
+    with sessions.begin() as session:
+        work = make_work(session, "Comets")
+        patrons = [
+            make_patron(session, f"r{number}", consents=tuple(ConsentPurpose))
+            for number in range(10)
+        ]
+        for patron in patrons:
+            session.add(
+                Impression(
+                    list_ref=f"page:{patron.id}",
+                    patron_id=patron.id,
+                    work_id=work.id,
+                    place="page",
+                    rank=1,
+                    shown_at=at - timedelta(days=9),
+                )
+            )
+        make_loan(session, patrons[0], work, at=at - timedelta(days=1))
+        experiments.begin(
+            session,
+            "autumn",
+            {"now": Arm(0.9), "hold-out": Arm(0.1, told=False)},
+            starts_at=at,
+            ends_at=at + timedelta(days=60),
+            at=at,
+        )
+
+    page = browser.open("/console/outcomes")
+
+    assert "Personal page" in page.main
+    assert "10% (0%–29.6%)" in page.main.replace("\u2068", "").replace("\u2069", "")
+    assert "hold-out" in page.main
 
 
 def test_only_systems_librarians_go_back_to_an_older_model(of_north: Browser) -> None:
