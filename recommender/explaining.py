@@ -1,34 +1,29 @@
 """Why works suit one patron: each score split by parts and by borrowed works. Pure.
 
-Each part runs once for all of the works: a shelf has two dozen and must not wait for
-each.
+What each part added is known from the scoring; only the few works chosen are looked at
+here, and no part is run again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 from recommender.arrays import FloatArray, History, IntArray
-from recommender.blend import soften
 from recommender.parts import successors
 from recommender.parts.collaborative import Factors
 from recommender.parts.content import Content
 from recommender.parts.links import Links
-from recommender.parts.roster import Part, score
+from recommender.parts.roster import Part
 from recommender.parts.semantics import Semantics
 from recommender.parts.successors import Succession
-from recommender.scoring import (
-    FEW,
-    Model,
-    borrowed,
-    standardise,
-    stratum_of,
-    with_reference,
-)
+from recommender.scoring import Model
+
+NOTHING: FloatArray = np.zeros(1, np.float32)
 
 
 @dataclass(frozen=True)
@@ -46,73 +41,92 @@ class Explanation:
     works: Mapping[int, float]
 
 
-def explain_many(
-    model: Model, history: History, candidates: IntArray
+def explain(
+    model: Model,
+    history: History,
+    columns: IntArray,
+    shares: Mapping[str, FloatArray],
 ) -> list[Explanation]:
     """Split the scores of some works for one patron by parts and by borrowed works.
 
     Args:
         model: Any.
         history: Of one patron.
-        candidates: Columns.
+        columns: The works.
+        shares: By part, shape (works,), what it added to each score, as
+            `recommender.scoring.score_by_part` tells.
     """
-    found: dict[int, Explanation] = {}
-    for warm in (True, False):
-        columns = candidates[model.lent[candidates] == warm]
-        if len(columns):
-            explained = _explain(model, history, columns, warm=warm)
-            found.update(zip(columns.tolist(), explained, strict=True))
-    return [found[int(column)] for column in candidates]
-
-
-def _explain(
-    model: Model, history: History, columns: IntArray, *, warm: bool
-) -> Sequence[Explanation]:
-    stratum = stratum_of(warm=warm, few=bool(history.lengths[0] <= FEW))
-    weights, softening = model.weights[stratum], model.softening[stratum]
-    beside = with_reference(model, columns)
-    own = borrowed(history, beside)
     parts: list[dict[str, float]] = [{} for _ in columns]
     works = np.zeros((len(history.column), len(columns)))
+    met = Met(history, columns)
     for part in model.parts:
-        weight = weights.get(part.name, 0.0)
-        if not weight:
+        share = np.maximum(shares.get(part.name, NOTHING), 0)
+        if not share.any():
             continue
-        told = np.where(own, np.nan, score(part, history, beside))
-        scores = standardise(told)[:, : len(columns)]
-        share = weight * np.nan_to_num(soften(scores, softening))[0].astype(float)
-        for index in np.flatnonzero(share > 0):
+        for index in np.flatnonzero(share):
             parts[index][part.name] = float(share[index])
-        works += np.maximum(share, 0) * _proportions(_split(part, history, columns))
+        works += share * _proportions(_split(part, met))
     return [
         Explanation(by_part, _by_work(history, works[:, index]))
         for index, by_part in enumerate(parts)
     ]
 
 
-def _split(part: Part, history: History, columns: IntArray) -> FloatArray:
+class Met:
+    """What one patron's works say of some others, whatever their age: kept.
+
+    Parts that differ only in how they weigh the history by age share it.
+    """
+
+    def __init__(self, history: History, columns: IntArray) -> None:
+        self.history = history
+        self.columns = columns
+        self._links: dict[int, FloatArray] = {}
+
+    def links(self, fitted: Links | Content | Semantics) -> FloatArray:
+        """Return what speaks from each work to each other, shape (pairs, columns)."""
+        key = id(fitted.works if isinstance(fitted, Semantics) else _matrix_of(fitted))
+        if key not in self._links:
+            self._links[key] = self._linked(fitted)
+        return self._links[key]
+
+    def _linked(self, fitted: Links | Content | Semantics) -> FloatArray:
+        column = self.history.column
+        if isinstance(fitted, Semantics):
+            return fitted.works[column] @ fitted.works[self.columns].T
+        matrix = _matrix_of(fitted)
+        if isinstance(fitted, Links):
+            return np.asarray(matrix[column][:, self.columns].toarray(), np.float32)
+        return np.asarray(
+            (matrix[column] @ matrix[self.columns].T).toarray(), np.float32
+        )
+
+
+def _matrix_of(fitted: Links | Content) -> csr_matrix:
+    return fitted.matrix if isinstance(fitted, Links) else fitted.vectors
+
+
+def _split(part: Part, met: Met) -> FloatArray:
     """Return each borrowed work's part in each score, shape (pairs, columns).
 
     Exact where the part adds up; for ALS the decomposition of Hu, Koren, Volinsky
     (2008), section 5. Zeros where the part does not read the history.
     """
-    fitted = part.fitted
-    read = history.matrix(part.half_life).data[:, None]
+    fitted, history = part.fitted, met.history
     match fitted:
-        case Links():
-            met = fitted.matrix[history.column][:, columns].toarray()
-        case Content():
-            vectors = fitted.vectors
-            met = (vectors[history.column] @ vectors[columns].T).toarray()
-        case Semantics():
-            met = fitted.works[history.column] @ fitted.works[columns].T
+        case Links() | Content() | Semantics():
+            return _read(part, history) * met.links(fitted)
         case Factors():
-            return _by_factors(fitted, read, history, columns)
+            return _by_factors(fitted, _read(part, history), met)
         case Succession():
-            return _by_bands(fitted, part, history, columns)
+            return _by_bands(fitted, part, history, met.columns)
         case _:
-            return np.zeros((len(history.column), len(columns)), np.float32)
-    return np.asarray(read * met, np.float32)
+            shape = len(history.column), len(met.columns)
+            return np.zeros(shape, np.float32)
+
+
+def _read(part: Part, history: History) -> FloatArray:
+    return np.asarray(history.matrix(part.half_life).data[:, None], np.float32)
 
 
 def _by_bands(
@@ -125,16 +139,15 @@ def _by_bands(
     return by_work[history.column]
 
 
-def _by_factors(
-    factors: Factors, read: FloatArray, history: History, columns: IntArray
-) -> FloatArray:
-    borrowed = factors.works[history.column]
+def _by_factors(factors: Factors, read: FloatArray, met: Met) -> FloatArray:
+    """Solve in the patron's few works, not in the many dimensions (Woodbury)."""
+    own = factors.works[met.history.column]
     extra = np.float32(factors.alpha) * read
-    weighed = factors.gram + borrowed.T @ (extra * borrowed)
-    ridge = np.float32(factors.regularisation + 1e-6)
-    weighed[np.diag_indices_from(weighed)] += ridge
-    towards = np.linalg.solve(weighed, factors.works[columns].T)
-    return np.asarray((borrowed @ towards) * (1 + extra), np.float32)
+    first = own @ factors.inverse
+    system = first @ own.T * extra.T
+    system[np.diag_indices_from(system)] += 1
+    towards = np.linalg.solve(system, first @ factors.works[met.columns].T)
+    return np.asarray(towards * (1 + extra), np.float32)
 
 
 def _proportions(split: FloatArray) -> FloatArray:

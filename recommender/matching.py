@@ -130,10 +130,10 @@ def _find(
 ) -> tuple[Block, list[Found], int]:
     with reading(sessions) as session:
         block = read_block(session, run, stretch, for_alerts=True)
-    curated = score(run, block)
+    scored = score(run, block)
     floors = [run.floors[int(branch)] for branch in block.audience.branches]
     chosen = worth_telling(
-        curated,
+        scored.curated,
         block.nos,
         np.array(floors, np.float32),
         sides=run.sides,
@@ -141,7 +141,7 @@ def _find(
         caps=Caps(),
     )
     with reading(sessions) as session:
-        found = tell(session, run, block, chosen, curated)
+        found = tell(session, run, block, chosen, scored)
     return block, found, int(chosen.below_floor.sum())
 
 

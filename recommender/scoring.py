@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -130,21 +131,58 @@ def score_block(model: Model, history: History, candidates: IntArray) -> FloatAr
     the patron borrowed stands at the middle, whatever speaks for it: nothing suits as
     a book already read does, and beside it every new work would look poor.
     """
+    return _score(model, history, candidates, None)
+
+
+Shares = dict[str, FloatArray]
+"""By part, what it added to each score before that was standardised, in deviations."""
+
+
+def score_by_part(
+    model: Model, history: History, candidates: IntArray
+) -> tuple[FloatArray, Shares]:
+    """Score as `score_block`, and tell what each part that weighs anything added.
+
+    All of shape (patrons, candidates): for a block of patrons, not for a library.
+    """
+    weighing = {name for weights in model.weights.values() for name in weights}
+    shape = len(history), len(candidates)
+    shares = {
+        part.name: np.zeros(shape, np.float32)
+        for part in model.parts
+        if part.name in weighing
+    }
+    return _score(model, history, candidates, shares), shares
+
+
+def _score(
+    model: Model, history: History, candidates: IntArray, shares: Shares | None
+) -> FloatArray:
     total = np.zeros((len(history), len(candidates)), np.float32)
-    few = history.lengths <= FEW
-    for warm in (True, False):
-        places = np.flatnonzero(model.lent[candidates] == warm)
-        if not len(places):
-            continue
+    for stratum, rows, places in _strata(model, history, candidates):
+        cells, some = np.ix_(rows, places), history.take(rows)
         columns = with_reference(model, candidates[places])
-        for rows, stratum in (
-            (np.flatnonzero(few), stratum_of(warm=warm, few=True)),
-            (np.flatnonzero(~few), stratum_of(warm=warm, few=False)),
-        ):
-            if len(rows):
-                mixed = _mix(model, stratum, history.take(rows), columns)
-                total[np.ix_(rows, places)] = mixed[:, : len(places)]
+        own = borrowed(some, columns)
+        mixed = np.zeros(own.shape, np.float32)
+        for name, share in _shares(model, stratum, some, columns, own):
+            mixed += share
+            if shares is not None:
+                shares[name][cells] = share[:, : len(places)]
+        mixed[own] = np.nan
+        total[cells] = np.nan_to_num(standardise(mixed))[:, : len(places)]
     return total
+
+
+def _strata(
+    model: Model, history: History, candidates: IntArray
+) -> Iterator[tuple[Stratum, IntArray, IntArray]]:
+    """Yield each stratum that there is with its patrons and its places."""
+    few = history.lengths <= FEW
+    lent = model.lent[candidates]
+    for warm, is_few in product((True, False), (True, False)):
+        rows, places = np.flatnonzero(few == is_few), np.flatnonzero(lent == warm)
+        if len(rows) and len(places):
+            yield stratum_of(warm=warm, few=is_few), rows, places
 
 
 def with_reference(model: Model, columns: IntArray) -> IntArray:
@@ -156,19 +194,20 @@ def with_reference(model: Model, columns: IntArray) -> IntArray:
     return np.concatenate([columns, others[::step][:REFERENCE]])
 
 
-def _mix(
-    model: Model, stratum: Stratum, history: History, columns: IntArray
-) -> FloatArray:
+def _shares(
+    model: Model,
+    stratum: Stratum,
+    history: History,
+    columns: IntArray,
+    own: npt.NDArray[np.bool_],
+) -> Iterator[tuple[str, FloatArray]]:
+    """Yield what each part adds, shape (patrons, columns); nothing to `own` works."""
     weights, softening = model.weights[stratum], model.softening[stratum]
-    total = np.zeros((len(history), len(columns)), np.float32)
-    own = borrowed(history, columns)
     for part in model.parts:
         if weight := weights.get(part.name, 0.0):
             scores = standardise(np.where(own, np.nan, score(part, history, columns)))
             drawn = soften(scores, softening)
-            total += blend({part.name: drawn}, {part.name: weight})
-    total[own] = np.nan
-    return np.nan_to_num(standardise(total))
+            yield part.name, blend({part.name: drawn}, {part.name: weight})
 
 
 def borrowed(history: History, columns: IntArray) -> npt.NDArray[np.bool_]:

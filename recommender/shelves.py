@@ -156,9 +156,9 @@ def build_shelves(
 
 def _shelves(session: Session, stock: Stock, block: Block) -> dict[int, Shelves]:
     run = stock.run
-    curated = score(run, block)
+    scored = score(run, block)
     chosen = worth_telling(
-        curated,
+        scored.curated,
         block.nos,
         np.full(len(block.audience), -np.inf, np.float32),
         sides=run.sides,
@@ -166,7 +166,7 @@ def _shelves(session: Session, stock: Stock, block: Block) -> dict[int, Shelves]
         caps=Caps(),
     )
     own: dict[int, list[Entry]] = defaultdict(list)
-    for found in tell(session, run, block, chosen, curated):
+    for found in tell(session, run, block, chosen, scored):
         own[found.patron_id].append(Entry(found.work_id, found.score, found.reasons))
     shown = {
         int(patron): {

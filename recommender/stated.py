@@ -7,9 +7,11 @@ blend's, so that both add up.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 
 import numpy as np
 
@@ -57,6 +59,15 @@ class Hits:
     interest: IntArray
     """Index in the interests given."""
     value: FloatArray
+
+    @cached_property
+    def by_cell(self) -> Mapping[tuple[int, int], Sequence[int]]:
+        """Row and place to the hits there."""
+        found: dict[tuple[int, int], list[int]] = defaultdict(list)
+        cells = zip(self.row.tolist(), self.place.tolist(), strict=True)
+        for index, cell in enumerate(cells):
+            found[cell].append(index)
+        return found
 
     def scores(self, n_rows: int, n_places: int) -> FloatArray:
         """Add up the hits, shape (patrons, candidates)."""

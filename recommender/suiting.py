@@ -5,8 +5,7 @@ Matching and shelves both score here, so that what a page shows is what an alert
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +17,8 @@ from sqlalchemy.orm import Session
 
 from library.settings import Settings
 from library.tables import Branch
+from profiles.experiments import running
+from profiles.trials import Arm, Trial
 from recommender import curation
 from recommender.acquisitions import read_candidates, read_named
 from recommender.arrays import FloatArray, History, IntArray, build_history
@@ -25,13 +26,13 @@ from recommender.audience import Audience, read_audience, read_nos
 from recommender.candidates import Candidate, Candidates
 from recommender.dislikes import lower
 from recommender.diversity import Sides
-from recommender.explaining import Explanation, explain_many
+from recommender.explaining import Explanation, explain
 from recommender.interactions import Codes, Signals, Stretch, find_places, read_signals
 from recommender.metrics import BoolArray
 from recommender.ranking import Chosen
 from recommender.reasons import Cited, Evidence, as_json, build_reasons
 from recommender.rules import rules_for
-from recommender.scoring import Model, score_block
+from recommender.scoring import Model, Shares, Stratum, reweigh, score_by_part
 from recommender.stated import Hits, find_hits
 from recommender.versions import Served, load_current
 
@@ -55,6 +56,7 @@ class Run:
         rules: In force.
         floors: Branch id to the least score worth telling.
         sides: Of the candidates, for variety.
+        trial: The experiment that is running.
     """
 
     at: datetime
@@ -64,6 +66,7 @@ class Run:
     rules: Sequence[curation.Rule]
     floors: Mapping[int, float]
     sides: Sequence[Sides]
+    trial: Trial | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ def read_run(
         rules=rules_for(session, candidates, at=at),
         floors=_floors(session, settings),
         sides=_sides(served, candidates),
+        trial=running(session, at),
     )
 
 
@@ -126,6 +130,7 @@ def renew(session: Session, settings: Settings, run: Run, *, at: datetime) -> Ru
         at=at,
         rules=rules_for(session, run.candidates, at=at),
         floors=_floors(session, settings),
+        trial=running(session, at),
     )
 
 
@@ -161,17 +166,35 @@ def history_of(signals: Signals, *, at: datetime, dated: bool) -> History:
     return build_history(signals.loans, today=today, dated=dated)
 
 
-def score(run: Run, block: Block) -> curation.Curated:
+@dataclass(frozen=True)
+class Scored:
+    """Scores of a block, and what they are made of.
+
+    Attributes:
+        curated: After the rules.
+        told: Lines of the block's history with what each part added to their scores.
+    """
+
+    curated: curation.Curated
+    told: Sequence[tuple[IntArray, Shares]] = ()
+
+
+def score(run: Run, block: Block) -> Scored:
     """Score the candidates for each patron of the block.
 
     Shape (patrons, candidates), in standard deviations; -inf where nothing speaks for
     a work, as for every work that no interest fits of a patron who keeps no history.
     """
+    told: list[tuple[IntArray, Shares]] = []
     n_rows, n = len(block.audience), len(run.candidates)
     scores = block.hits.scores(n_rows, n)
     spoken_for = scores > 0
     if run.served is not None and block.history is not None and len(block.rows):
-        scores[block.rows] += score_block(run.served.model, block.history, run.columns)
+        for model, lines in _models(run.served.model, run.trial, block):
+            history = block.history.take(lines)
+            total, shares = score_by_part(model, history, run.columns)
+            scores[block.rows[lines]] += total
+            told.append((lines, shares))
         scores[block.rows] -= _lost(run.served.model, block, run.columns)
         spoken_for[block.rows] = True
     scores[~spoken_for] = -np.inf
@@ -181,7 +204,28 @@ def score(run: Run, block: Block) -> curation.Curated:
         branches=block.audience.branches,
         categories=block.audience.categories,
     )
-    return _obeying(curated, block.audience, run.candidates)
+    return Scored(_obeying(curated, block.audience, run.candidates), told)
+
+
+def _models(
+    model: Model, trial: Trial | None, block: Block
+) -> Iterator[tuple[Model, IntArray]]:
+    """Yield the model of each arm with the lines of the history in that arm."""
+    everybody = np.arange(len(block.rows))
+    if trial is None:
+        yield model, everybody
+        return
+    keys = block.audience.keys
+    arms = np.array([trial.arm_of(keys[row]) for row in block.rows])
+    for name, arm in sorted(trial.arms.items()):
+        if len(lines := everybody[arms == name]):
+            yield _of_arm(model, arm), lines
+
+
+def _of_arm(model: Model, arm: Arm) -> Model:
+    if not arm.parts:
+        return model
+    return reweigh(model, {stratum.value: arm.parts for stratum in Stratum})
 
 
 def _disliked(signals: Signals) -> coo_matrix:
@@ -197,7 +241,7 @@ def _lost(model: Model, block: Block, columns: IntArray) -> FloatArray | float:
 
 
 def tell(
-    session: Session, run: Run, block: Block, chosen: Chosen, curated: curation.Curated
+    session: Session, run: Run, block: Block, chosen: Chosen, scored: Scored
 ) -> list[Found]:
     """Say why, for every work chosen; reads the titles of the loans it names."""
     cells = [
@@ -205,10 +249,10 @@ def tell(
         for row, places in enumerate(chosen.places)
         for rank, place in enumerate(places, start=1)
     ]
-    explained = _explanations(run, block, cells)
+    explained = _explanations(run, block, chosen, scored)
     named = _named(session, run.served, explained.values())
     return [
-        _found(run, block, cell, explained.get(cell[:2]), named, curated)
+        _found(run, block, cell, explained.get(cell[:2]), named, scored.curated)
         for cell in cells
     ]
 
@@ -286,20 +330,23 @@ Cell = tuple[int, int]
 
 
 def _explanations(
-    run: Run, block: Block, cells: Sequence[tuple[int, int, int]]
+    run: Run, block: Block, chosen: Chosen, scored: Scored
 ) -> dict[Cell, Explanation]:
-    if run.served is None or block.history is None:
-        return {}
-    line = {int(row): index for index, row in enumerate(block.rows)}
-    places: dict[int, list[int]] = defaultdict(list)
-    for row, place, _ in cells:
-        if row in line:
-            places[row].append(place)
     found: dict[Cell, Explanation] = {}
-    for row, mine in places.items():
-        history = block.history.take(np.array([line[row]]))
-        explained = explain_many(run.served.model, history, run.columns[mine])
-        found.update(zip([(row, place) for place in mine], explained, strict=True))
+    if run.served is None or block.history is None:
+        return found
+    for lines, shares in scored.told:
+        for index, line in enumerate(lines):
+            row = int(block.rows[line])
+            if not (mine := list(chosen.places[row])):
+                continue
+            explained = explain(
+                run.served.model,
+                block.history.take(line[None]),
+                run.columns[mine],
+                {name: share[index, mine] for name, share in shares.items()},
+            )
+            found.update(zip([(row, place) for place in mine], explained, strict=True))
     return found
 
 
@@ -353,9 +400,8 @@ def _found(
 
 def _interests_of(block: Block, row: int, place: int) -> list[tuple[int, str, float]]:
     hits = block.hits
-    mine = np.flatnonzero((hits.row == row) & (hits.place == place))
     found = []
-    for index in mine:
+    for index in hits.by_cell.get((row, place), ()):
         interest = block.audience.interests[hits.interest[index]]
         found.append((interest.interest_id, interest.label, float(hits.value[index])))
     return sorted(found, key=lambda hit: (-hit[2], hit[0]))

@@ -9,6 +9,7 @@ Feedback Collaborative Filtering, RecSys 2011).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from implicit.als import AlternatingLeastSquares
@@ -19,6 +20,8 @@ from recommender.arrays import FloatArray, History, IntArray
 
 ROUNDS = 15
 STEPS = 8
+RIDGE = 1e-6
+"""Keeps the vectors' inner products from being singular where nothing else does."""
 FEW_LOANS = 30_000
 """Below this many, threads cost more than they bring."""
 
@@ -40,6 +43,12 @@ class Factors:
     gram: FloatArray
     alpha: float
     regularisation: float
+
+    @cached_property
+    def inverse(self) -> FloatArray:
+        """Of `gram` with the regularisation, as the vector of nobody's loans has it."""
+        ridge = (self.regularisation + RIDGE) * np.eye(len(self.gram))
+        return np.asarray(np.linalg.inv(self.gram + ridge), np.float32)
 
 
 def fit(

@@ -10,13 +10,14 @@ from hypothesis import given
 from hypothesis.extra import numpy as arrays
 
 from recommender.arrays import Loans, WorksText, build_history
-from recommender.explaining import explain_many
+from recommender.explaining import explain
 from recommender.scoring import (
     Model,
     extend,
     part_scores,
     reweigh,
     score_block,
+    score_by_part,
     standardise,
     top_k,
 )
@@ -127,7 +128,10 @@ def test_the_reason_is_a_work_of_the_same_shelf(model: Model) -> None:
     history = build_history(make_tastes(), today=None).take(np.array([0]))
     candidate = int(np.setdiff1d(np.arange(SHELF), history.column)[0])
 
-    explanation = explain_many(model, history, np.array([candidate]))[0]
+    candidates = np.array([candidate])
+    _, shares = score_by_part(model, history, candidates)
+    told = {name: share[0] for name, share in shares.items()}
+    explanation = explain(model, history, candidates, told)[0]
 
     assert explanation.works
     assert max(explanation.works, key=explanation.works.__getitem__) < SHELF
