@@ -16,9 +16,9 @@ from harvesters.fetching.polling import after_failure, is_settled, next_check, n
 from harvesters.ingest import Ingested, Origin, ingest
 from harvesters.reading import Batch, Task, read
 from harvesters.records import HarvestedRecord, Rejected
-from harvesters.sources import PUSHED
+from harvesters.sources import PUSHED, find_source
 from library.db import Sessions, reading
-from library.errors import FetchFailed, NotFound, ServiceError
+from library.errors import FetchFailed, ServiceError
 from library.jobs import Progress, no_progress
 from library.settings import Settings
 from library.tables import Harvest, Rejection, Source
@@ -46,7 +46,7 @@ class HarvestReport:
 
 
 @dataclass
-class _Run:
+class Run:
     """What has come of one harvest so far."""
 
     counts: Ingested = field(default_factory=Ingested)
@@ -85,7 +85,7 @@ def harvest(  # noqa: PLR0913 -- who harvests what, when and how; each plain
         NotFound: There is no such source.
     """
     task, origin = _begin(sessions, code)
-    run = _Run()
+    run = Run()
     try:
         for batch in read(task, fetcher or polite(sessions, settings), at=at):
             _take_in(sessions, origin, batch, run, at=at, dry_run=dry_run)
@@ -98,7 +98,7 @@ def harvest(  # noqa: PLR0913 -- who harvests what, when and how; each plain
     if not dry_run:
         with sessions.begin() as session:
             _succeed(session, task, run, at=at)
-    return _report(task, run)
+    return report_of(task.code, run)
 
 
 def polite(sessions: Sessions, settings: Settings) -> Fetcher:
@@ -128,9 +128,7 @@ def harvest_due(
 
 def _begin(sessions: Sessions, code: str) -> tuple[Task, Origin]:
     with reading(sessions) as session:
-        source = session.scalar(select(Source).where(Source.code == code))
-    if source is None:
-        raise NotFound(f"there is no source {code}")
+        source = find_source(session, code)
     task = Task(
         id=source.id,
         code=code,
@@ -160,7 +158,7 @@ def _take_in(
     sessions: Sessions,
     origin: Origin,
     batch: Batch,
-    run: _Run,
+    run: Run,
     *,
     at: datetime,
     dry_run: bool,
@@ -182,13 +180,13 @@ def _take_in(
     run.body_hash = batch.body_hash or run.body_hash
 
 
-def _seen(run: _Run) -> int:
+def _seen(run: Run) -> int:
     counts = run.counts
     known = counts.added + counts.changed + counts.withdrawn + counts.unchanged
     return known + run.rejected
 
 
-def _succeed(session: Session, task: Task, run: _Run, *, at: datetime) -> None:
+def _succeed(session: Session, task: Task, run: Run, *, at: datetime) -> None:
     source = session.get_one(Source, task.id)
     headers = run.fetched.headers if run.fetched else {}
     source.next_check_at = next_check(
@@ -210,7 +208,7 @@ def _succeed(session: Session, task: Task, run: _Run, *, at: datetime) -> None:
     if not _seen(run):
         return  # nothing changed there, so nothing else is written
     source.silent = False
-    _record_run(session, task, run, at=at)
+    record_run(session, task.id, run, at=at)
 
 
 def _follow_move(source: Source, fetched: Fetched | None, *, at: datetime) -> None:
@@ -227,7 +225,7 @@ def _follow_move(source: Source, fetched: Fetched | None, *, at: datetime) -> No
 def _failed(
     sessions: Sessions,
     task: Task,
-    run: _Run,
+    run: Run,
     error: ServiceError,
     *,
     at: datetime,
@@ -245,21 +243,22 @@ def _failed(
                 retry_after=getattr(error, "retry_after", None),
                 jitter=random.random(),  # noqa: S311 -- spreads load, guards nothing
             )
-            _record_run(session, task, run, at=at, cause=cause, error=str(error))
-    return replace(_report(task, run), error=str(error), cause=cause)
+            record_run(session, task.id, run, at=at, cause=cause, error=str(error))
+    return replace(report_of(task.code, run), error=str(error), cause=cause)
 
 
-def _record_run(
+def record_run(
     session: Session,
-    task: Task,
-    run: _Run,
+    source_id: int,
+    run: Run,
     *,
     at: datetime,
     cause: str | None = None,
     error: str | None = None,
 ) -> None:
+    """Keep what came of a harvest, and what could not be taken."""
     row = Harvest(
-        source_id=task.id,
+        source_id=source_id,
         started_at=at,
         ended_at=at,
         added=run.counts.added,
@@ -284,9 +283,10 @@ def _keep(session: Session, source_id: int, **kept: Any) -> None:
     source.cursor = {**source.cursor, **kept}
 
 
-def _report(task: Task, run: _Run) -> HarvestReport:
+def report_of(code: str, run: Run) -> HarvestReport:
+    """Return what came of a harvest of the source `code`."""
     return HarvestReport(
-        source=task.code,
+        source=code,
         added=run.counts.added,
         changed=run.counts.changed,
         withdrawn=run.counts.withdrawn,

@@ -6,16 +6,23 @@ the body. Each source has a secret of its own, made from the installation's.
 
 import hashlib
 import hmac
-import json
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from harvesters.formats.safe_html import summary_text, title_text, web_link
-from harvesters.harvesting import HarvestReport, origin_of
+from harvesters.harvesting import (
+    HarvestReport,
+    Run,
+    origin_of,
+    record_run,
+    report_of,
+)
 from harvesters.ingest import ingest
 from harvesters.records import (
     Harvested,
@@ -25,10 +32,9 @@ from harvesters.records import (
     plain,
     short_ref,
 )
-from harvesters.rows import insert_missing
-from library.errors import MalformedRecord, NotAllowed
+from library.errors import NotAllowed
 from library.settings import Settings
-from library.tables import Harvest, IdempotencyKey, Source
+from library.tables import IdempotencyKey, Source
 from library.text import isbn13
 from library.vocabulary import SourceKind
 
@@ -50,120 +56,108 @@ def sign(secret: str, seconds: int, body: bytes) -> str:
     return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
-def receive(  # noqa: PLR0913 -- what came, from whom, signed how, and when
-    session: Session,
-    settings: Settings,
-    code: str,
-    body: bytes,
-    *,
-    seconds: str,
-    signature: str,
-    at: datetime,
-) -> HarvestReport:
-    """Take in posted records, if they are signed, fresh, and posted only once.
+@dataclass(frozen=True)
+class Signed:
+    """What a caller says of a body: who sends it, when it was signed, and how."""
+
+    source: str
+    seconds: str
+    signature: str
+
+
+def admit(
+    session: Session, settings: Settings, signed: Signed, body: bytes, *, at: datetime
+) -> Source:
+    """Return the source that posts, if it signed the body, lately, and only once.
 
     Args:
         session: In a transaction that writes.
         settings: The installation's.
-        code: The source, of kind push.
-        body: `{"records": [{"id", "title", "creators", "copies_free", …}]}`.
-        seconds: When it was signed, as the caller says.
-        signature: See `sign`.
+        signed: See `sign`.
+        body: As it came.
         at: Now.
 
     Raises:
         NotAllowed: No such source, a wrong signature, too old, or seen before.
-        MalformedRecord: The body is not what it should be.
     """
     source = session.scalar(
-        select(Source).where(Source.code == code, Source.kind == SourceKind.PUSH)
-    )
-    _check(push_secret(settings, code), body, seconds, signature, at=at)
-    if source is None:
-        raise NotAllowed("the signature is not right")
-    _only_once(session, code, signature, body, at=at)
-    found = list(parse_pushed(body))
-    good = [one for one in found if isinstance(one, HarvestedRecord)]
-    bad = tuple(one for one in found if isinstance(one, Rejected))
-    # A system that posts tells what is new now: there is no first load to be silent.
-    done = ingest(session, origin_of(source), good, at=at)
-    session.add(
-        Harvest(
-            source_id=source.id,
-            started_at=at,
-            ended_at=at,
-            added=done.added,
-            changed=done.changed,
-            withdrawn=done.withdrawn,
-            unchanged=done.unchanged,
-            rejected=len(bad),
-            size=len(body),
+        select(Source).where(
+            Source.code == signed.source, Source.kind == SourceKind.PUSH
         )
     )
-    return HarvestReport(
-        source=code,
-        added=done.added,
-        changed=done.changed,
-        withdrawn=done.withdrawn,
-        unchanged=done.unchanged,
-        rejected=len(bad),
-        acquisitions=done.acquisitions,
-        bytes=len(body),
-        rejections=bad,
-    )
+    _check(push_secret(settings, signed.source), signed, body, at=at)
+    if source is None:
+        raise NotAllowed("the signature is not right")
+    _only_once(session, signed, body, at=at)
+    return source
 
 
-def parse_pushed(body: bytes) -> Iterator[Harvested]:
-    """Yield one record per object of a posted body.
+def receive(
+    session: Session,
+    source: Source,
+    items: Sequence[object],
+    *,
+    size: int,
+    silent: bool = False,
+    at: datetime,
+) -> HarvestReport:
+    """Take in posted records.
 
-    Raises:
-        MalformedRecord: It is not JSON of the right shape, or has too many records.
+    A system that posts tells what is new now, so unlike a first harvest its first post
+    is no less new, unless it says that it is silent.
+
+    Args:
+        session: In a transaction that writes.
+        source: Who posts; see `admit`.
+        items: `{"id", "title", "creators", "copies_free", …}` each; see docs/api.md.
+        size: Of the body, in bytes.
+        silent: Nothing of this is new: it is a backfill.
+        at: Now.
     """
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedRecord(f"not JSON: {error}") from error
-    records = document.get("records") if isinstance(document, dict) else None
-    if not isinstance(records, list) or len(records) > MOST_RECORDS:
-        raise MalformedRecord(f"no list `records` of at most {MOST_RECORDS}")
-    for number, item in enumerate(records, 1):
-        yield _record(item, f"record {number}")
+    found = [_record(item, f"record {number}") for number, item in enumerate(items, 1)]
+    good = [one for one in found if isinstance(one, HarvestedRecord)]
+    bad = tuple(one for one in found if isinstance(one, Rejected))
+    counts = ingest(session, replace(origin_of(source), silent=silent), good, at=at)
+    run = Run(counts, size=size, rejected=len(bad), rejections=bad)
+    record_run(session, source.id, run, at=at)
+    return report_of(source.code, run)
 
 
-def _check(
-    secret: str, body: bytes, seconds: str, signature: str, *, at: datetime
-) -> None:
+def _check(secret: str, signed: Signed, body: bytes, *, at: datetime) -> None:
+    seconds = signed.seconds
     if not (seconds.isascii() and seconds.isdigit() and len(seconds) <= 12):
         raise NotAllowed("the signature has no time")
-    expected = sign(secret, int(seconds), body)
-    if not hmac.compare_digest(expected.encode(), signature.lower().encode()):
+    expected = sign(secret, int(seconds), body).encode()
+    if not hmac.compare_digest(expected, _key(signed).encode(errors="replace")):
         raise NotAllowed("the signature is not right")
     if abs(at.timestamp() - int(seconds)) > FRESH.total_seconds():
         raise NotAllowed("the signature is too old")
 
 
-def _only_once(
-    session: Session, code: str, signature: str, body: bytes, *, at: datetime
-) -> None:
-    caller = f"push:{code}"[:80]
+def _only_once(session: Session, signed: Signed, body: bytes, *, at: datetime) -> None:
+    caller = f"push:{signed.source}"[:80]
     session.execute(
         delete(IdempotencyKey).where(
             IdempotencyKey.caller == caller, IdempotencyKey.expires_at < at
         )
     )
-    known = select(IdempotencyKey.id).where(
-        IdempotencyKey.caller == caller, IdempotencyKey.key == signature.lower()
+    session.add(
+        IdempotencyKey(
+            caller=caller,
+            key=_key(signed),
+            route="push",
+            body_hash=hashlib.sha256(body).hexdigest(),
+            expires_at=at + 2 * FRESH,
+        )
     )
-    if session.scalar(known) is not None:
-        raise NotAllowed("this was posted before")
-    row = {
-        "caller": caller,
-        "key": signature.lower(),
-        "route": "push",
-        "body_hash": hashlib.sha256(body).hexdigest(),
-        "expires_at": at + 2 * FRESH,
-    }
-    insert_missing(session, IdempotencyKey, [row])
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise NotAllowed("this was posted before") from error
+
+
+def _key(signed: Signed) -> str:
+    return signed.signature.lower()
 
 
 def _record(item: object, place: str) -> Harvested:

@@ -53,7 +53,7 @@ def add_source(  # noqa: PLR0913 -- a source has many sides, each with a default
         session: In a transaction that writes.
         code: Its name in commands and pages.
         kind: How it is read.
-        url: http or https.
+        url: http or https; nothing for a source that posts.
         branch_code: Whose acquisitions it brings; None means the only or first one.
         new_means: What makes a work of it new there.
         silent: Its first load announces nothing.
@@ -82,6 +82,18 @@ def add_source(  # noqa: PLR0913 -- a source has many sides, each with a default
     )
     session.add(source)
     session.flush()
+    return source
+
+
+def find_source(session: Session, code: str) -> Source:
+    """Return a source.
+
+    Raises:
+        NotFound: There is none of this code.
+    """
+    source = session.scalar(select(Source).where(Source.code == code))
+    if source is None:
+        raise NotFound(f"there is no source {code}")
     return source
 
 

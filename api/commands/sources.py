@@ -20,7 +20,15 @@ from api.plain import plain
 from harvesters.fetching.fetch import Fetcher
 from harvesters.harvesting import HarvestReport, harvest_due
 from harvesters.harvesting import harvest as harvest_one
-from harvesters.sources import SourceRow, add_source, list_sources, remove_source
+from harvesters.pushing import push_secret
+from harvesters.sources import (
+    PUSHED,
+    SourceRow,
+    add_source,
+    find_source,
+    list_sources,
+    remove_source,
+)
 from harvesters.trying import Trial, try_sources
 from library.clock import utc_now
 from library.db import reading
@@ -39,7 +47,7 @@ def source() -> None:
 @source.command()
 @click.argument("code")
 @click.argument("kind", type=click.Choice([kind.value for kind in SourceKind]))
-@click.argument("url")
+@click.argument("url", default="")
 @branch_option
 @click.option(
     "--new-means",
@@ -74,7 +82,10 @@ def add(  # noqa: PLR0913 -- one argument for each option
     choices: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Add a source called CODE that is read from URL (or a file's path)."""
+    """Add a source called CODE that is read from URL (or a file's path).
+
+    A source of kind push has no URL: it posts, signed with its secret.
+    """
     branch = branch_of(runtime, branch_code)
     with runtime.sessions.begin() as session:
         row = add_source(
@@ -90,7 +101,19 @@ def add(  # noqa: PLR0913 -- one argument for each option
             at=utc_now(),
         )
         added = {"code": row.code, "kind": row.kind, "url": row.url}
-    say(added, f"Added. Read it with `hamkhan harvest {code}`.", as_json=as_json)
+    say(added, _words_of_next(code, SourceKind(kind)), as_json=as_json)
+
+
+@source.command()
+@click.argument("code")
+@pass_runtime
+def secret(runtime: Runtime, code: str) -> None:
+    """Print the secret with which a source of kind push signs what it posts."""
+    with reading(runtime.sessions) as session:
+        row = find_source(session, code)
+    if row.kind not in PUSHED:
+        raise InvalidInput(f"{code} is of kind {row.kind.value}, which posts nothing")
+    click.echo(push_secret(runtime.settings, code))
 
 
 @source.command("list")
@@ -184,6 +207,12 @@ def harvest(
         as_json or words or not reports
     ) else None
     _fail_if_any(reports)
+
+
+def _words_of_next(code: str, kind: SourceKind) -> str:
+    if kind in PUSHED:
+        return f"Added. Its secret: `hamkhan source secret {code}`."
+    return f"Added. Read it with `hamkhan harvest {code}`."
 
 
 def words_of(report: HarvestReport) -> str:

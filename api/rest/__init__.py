@@ -3,6 +3,7 @@
 from apiflask import APIFlask
 
 from api.rest import (
+    acquisitions,
     alerts,
     deliveries,
     description,
@@ -32,6 +33,7 @@ PARTS = (
     alerts,
     feedback,
     sources,
+    acquisitions,
     rules,
     models,
     deliveries,

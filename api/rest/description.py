@@ -4,10 +4,25 @@ from typing import Any, Final
 
 from apiflask import APIFlask
 
-from api.rest.doors import scope_of
+from api.rest.doors import SIGNATURE, is_signed, scope_of
 
 PREFIX: Final = "/api/v1"
 _KEY: Final = "key"
+_SIGNATURE: Final = "signature"
+_SIGNED: Final = [
+    {
+        "name": name,
+        "in": "header",
+        "required": True,
+        "description": text,
+        "schema": {"type": "string"},
+    }
+    for name, text in zip(
+        SIGNATURE,
+        ("The source's code.", "Seconds since 1970.", "HMAC-SHA256 of TIME.BODY, hex."),
+        strict=True,
+    )
+]
 _PROBLEM: Final = {
     "type": "object",
     "required": ["type", "title", "status", "instance", "request_id"],
@@ -67,7 +82,8 @@ def describe(app: APIFlask) -> None:
     app.config["AUTO_404_RESPONSE"] = False
     app.config["AUTO_VALIDATION_ERROR_RESPONSE"] = False
     app.config["SECURITY_SCHEMES"] = {
-        _KEY: {"type": "http", "scheme": "bearer", "bearerFormat": "hamkhan_<id>_…"}
+        _KEY: {"type": "http", "scheme": "bearer", "bearerFormat": "hamkhan_<id>_…"},
+        _SIGNATURE: {"type": "apiKey", "in": "header", "name": SIGNATURE[-1]},
     }
 
     def complete(spec: dict[str, Any] | str) -> dict[str, Any] | str:
@@ -79,20 +95,18 @@ def describe(app: APIFlask) -> None:
             for path, methods in spec["paths"].items()
             if path.startswith(f"{PREFIX}/")
         }
-        scopes = _scopes(app)
+        views = _views(app)
         for path, methods in spec["paths"].items():
             for method, operation in methods.items():
-                _complete(operation, path, method, scopes[path, method])
+                _complete(operation, path, method, views[path, method])
         return spec
 
     app.spec_processor(complete)
 
 
-def _scopes(app: APIFlask) -> dict[tuple[str, str], str | None]:
+def _views(app: APIFlask) -> dict[tuple[str, str], object]:
     return {
-        (_template(rule.rule), method.lower()): scope_of(
-            app.view_functions[rule.endpoint]
-        )
+        (_template(rule.rule), method.lower()): app.view_functions[rule.endpoint]
         for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
     }
@@ -107,14 +121,15 @@ def _template(rule: str) -> str:
     return "/".join(parts)
 
 
-def _complete(
-    operation: dict[str, Any], path: str, method: str, scope: str | None
-) -> None:
+def _complete(operation: dict[str, Any], path: str, method: str, view: object) -> None:
     parameters = operation.setdefault("parameters", [])
     conditional = path.endswith(_CONDITIONAL) and method in {"put", "delete"}
-    if scope:
-        operation["security"] = [{_KEY: [scope]}]
-    if method == "post":
+    if is_signed(view):
+        operation["security"] = [{_SIGNATURE: []}]
+        parameters += _SIGNED
+    else:
+        operation["security"] = [{_KEY: [scope_of(view)]}]
+    if method == "post" and not is_signed(view):
         parameters.append(_ONCE)
     if conditional:
         parameters.append(_IF_MATCH)

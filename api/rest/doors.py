@@ -2,30 +2,36 @@
 
 A view behind `reads` gets a transaction in which the database refuses every change;
 one behind `writes` a transaction that is committed with its answer, and one behind
-`acts` none, because the function it calls has its own.
+`acts` none, because the function it calls has its own. Behind `signed` no key is asked
+for: the body is signed by the source that posts it.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import wraps
 from typing import Any, Final, cast
 
 from flask import Flask, Response, current_app, g, json, request
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import TooManyRequests, Unauthorized
 
 from api.auth.keys import KeyCaller, caller_of
 from api.context import sessions, settings
 from api.rest.protocol import idempotency, limits
+from harvesters.pushing import Signed, admit
 from library import audit
 from library.clock import utc_now
 from library.db import reading
-from library.errors import NotFound
+from library.errors import NotAllowed, NotFound
 
 Inner = Callable[..., object]
 """A view whose answer is a model or row, until `output` makes a response of it."""
 View = Callable[..., ResponseReturnValue]
 LIMIT: Final = "HAMKHAN_CALLS_PER_MINUTE"
+SIGNATURE: Final = ("Hamkhan-Source", "Hamkhan-Time", "Hamkhan-Signature")
+"""Headers of a signed body: the source's code, seconds since 1970, HMAC in hex."""
 _GREATEST_ID: Final = 2**31 - 1
 _REPLAYED_HEADERS: Final = ("ETag", "Location")
 
@@ -85,6 +91,34 @@ def acts(family: str) -> Callable[[Inner], View]:
     return decorate
 
 
+def signed(view: Inner) -> View:
+    """Let bodies in that a source has signed; the view gets (session, source)."""
+
+    @wraps(view)
+    def behind(**arguments: Any) -> ResponseReturnValue:
+        at = utc_now()
+        told = Signed(*(request.headers.get(name, "") for name in SIGNATURE))
+        try:
+            with sessions().begin() as session:
+                source = admit(session, settings(), told, request.get_data(), at=at)
+                _count(session, f"push:{source.code}", at=at)
+                _refuse_if_used_up()
+                return _response(view(session, source, **arguments))
+        except NotAllowed as error:
+            raise Unauthorized(
+                f"{error}; it goes into {', '.join(SIGNATURE)}",
+                www_authenticate=WWWAuthenticate("signature", {"realm": "hamkhan"}),
+            ) from error
+
+    behind.is_signed = True  # type: ignore[attr-defined]
+    return behind
+
+
+def is_signed(view: object) -> bool:
+    """Tell whether a view takes signed bodies instead of a key."""
+    return getattr(view, "is_signed", False)
+
+
 def note_read(patron_id: int) -> None:
     """Have the audit say that this patron's data were read."""
     g.setdefault("patrons_read", []).append(patron_id)
@@ -119,14 +153,21 @@ def _come_in(scope: str, arguments: dict[str, Any]) -> KeyCaller:
                 "send a valid key: Authorization: Bearer hamkhan_…",
                 www_authenticate=WWWAuthenticate("bearer", {"realm": "hamkhan"}),
             )
-        limit = cast(int, current_app.config[LIMIT])
-        allowance = limits.take(session, known.name, limit=limit, at=at)
-    g.allowance = allowance
-    if allowance.used_up:
-        raise TooManyRequests(f"{limit} calls a minute")
+        _count(session, known.name, at=at)
+    _refuse_if_used_up()
     known.needs(scope)
     _check_ids(arguments)
     return known
+
+
+def _count(session: Session, caller: str, *, at: datetime) -> None:
+    limit = cast(int, current_app.config[LIMIT])
+    g.allowance = limits.take(session, caller, limit=limit, at=at)
+
+
+def _refuse_if_used_up() -> None:
+    if g.allowance.used_up:
+        raise TooManyRequests(f"{g.allowance.limit} calls a minute")
 
 
 def _check_ids(arguments: dict[str, Any]) -> None:

@@ -87,7 +87,7 @@ def _call(schemas: Described, path: str, method: str, operation: Described) -> C
         method=method.upper(),
         path=path,
         summary=operation["summary"],
-        scope=operation["security"][0]["key"][0],
+        scope=_scope(operation["security"][0]),
         parameters=tuple(map(_parameter, operation["parameters"])),
         body=_body(schemas, body.get(_JSON)),
         status=good,
@@ -95,6 +95,10 @@ def _call(schemas: Described, path: str, method: str, operation: Described) -> C
         kind=next(iter(content), "nothing"),
         problems=tuple(status for status in answers if status >= "400"),
     )
+
+
+def _scope(security: Described) -> str:
+    return str(security["key"][0]) if "key" in security else "a signature"
 
 
 def _parameter(described: Described) -> Parameter:

@@ -14,10 +14,10 @@ from api.rest.doors import reads, writes
 from api.rest.fields import Address, Code, In, Out, Short, as_json
 from api.rest.lists import listed
 from api.rest.protocol.paging import PageIn
-from harvesters.sources import add_source, remove_source
+from harvesters.sources import add_source, find_source, remove_source
 from library import audit
 from library.clock import utc_now
-from library.errors import NotAllowed, NotFound
+from library.errors import NotAllowed
 from library.tables import Branch, Harvest, Source
 from library.vocabulary import NewMeans, SourceKind
 
@@ -29,7 +29,9 @@ class SourceIn(In):
 
     code: Code
     kind: SourceKind
-    url: Address
+    url: Address | None = Field(
+        default=None, description="Where it is read; a source of kind push has none."
+    )
     branch: Code | None = Field(default=None, description="A branch's code.")
     new_means: NewMeans = NewMeans.FIRST_SEEN
     silent: bool = Field(default=True, description="The first load announces nothing.")
@@ -94,7 +96,7 @@ def list_sources(
 @bp.output(SourceOut)
 def get_source(session: Session, caller: KeyCaller, code: str) -> SourceOut:
     """Return a source with its last harvest."""
-    source = _find(session, code)
+    source = find_source(session, code)
     if source.branch_id is not None:
         caller.needs_branch(source.branch_id)
     return _source(session, source)
@@ -111,7 +113,7 @@ def add(session: Session, caller: KeyCaller, json_data: SourceIn) -> Response:
         session,
         json_data.code,
         json_data.kind,
-        json_data.url,
+        json_data.url or "",
         branch_code=json_data.branch,
         new_means=json_data.new_means,
         silent=json_data.silent,
@@ -147,15 +149,8 @@ def remove(session: Session, caller: KeyCaller, code: str) -> str:
     return ""
 
 
-def _find(session: Session, code: str) -> Source:
-    source = session.scalar(select(Source).where(Source.code == code))
-    if source is None:
-        raise NotFound(f"no source {code}")
-    return source
-
-
 def _own(session: Session, caller: KeyCaller, code: str) -> Source:
-    source = _find(session, code)
+    source = find_source(session, code)
     caller.needs_branch(source.branch_id)
     return source
 

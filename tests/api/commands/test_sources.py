@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from api.demo.announcements import NewWork
 from api.demo.site import Announced, served
+from harvesters.pushing import push_secret
 from library.db import Sessions, reading
 from library.runtime import Runtime
 from library.settings import Settings
@@ -209,6 +210,24 @@ def test_a_source_keeps_its_own_settings(run: Run, sessions: Sessions) -> None:
     assert source.settings == {"set": "books"}
     assert wrong.exit_code == 1
     assert wrong.stderr == "Error: --set set: write NAME=VALUE\n"
+
+
+def test_a_source_that_posts_has_a_secret_and_no_address(
+    run: Run, runtime: Runtime
+) -> None:
+    added = run("source", "add", "koha", "push")
+    told = run("source", "secret", "koha")
+
+    assert "hamkhan source secret koha" in added.stdout
+    assert told.stdout.strip() == push_secret(runtime.settings, "koha")
+    assert run("source", "secret", "nowhere").exit_code == 1
+
+
+def test_a_source_that_is_read_needs_an_address_and_has_no_secret(run: Run) -> None:
+    assert run("source", "add", "new", "feed").exit_code == 1
+
+    run("source", "add", "new", "feed", "http://feeds.test/a")
+    assert run("source", "secret", "new").exit_code == 1
 
 
 def test_the_same_code_twice_is_refused(run: Run) -> None:

@@ -32,6 +32,8 @@ BODIES: Final[Mapping[str, dict[str, object]]] = {
 }
 OPEN: Final = frozenset(["rest_problems.get_problem", "rest_reference.show"])
 """For everybody, without a key."""
+SIGNED: Final = frozenset(["rest_acquisitions.post"])
+"""For bodies that a source signed, without a key."""
 _TABLES: Final = {
     "profile": "interest_profile",
     "version": "model_version",
