@@ -125,6 +125,8 @@ class ReasonKind(StrEnum):
     POPULAR = "popular"
     LATEST = "latest"
     RULE = "rule"
+    DIFFERENT = "different"
+    """No reason but a mark: few borrow it, and it keeps the list varied."""
 
 
 class RuleAction(StrEnum):

@@ -34,12 +34,18 @@ def read_candidates(session: Session, work_ids: Collection[int]) -> Candidates:
 
 
 def read_named(session: Session, ids: Collection[int]) -> dict[int, Candidate]:
-    """Return title and creators of works, by id; nothing else of them is read."""
-    titles = session.execute(select(Work.id, Work.title).where(Work.id.in_(ids)))
+    """Return title, series and creators of works, by id; no more of them is read."""
+    columns = Work.id, Work.title, Work.series, Work.series_squash
+    titles = session.execute(select(*columns).where(Work.id.in_(ids)))
     creators = _creators(session, ids)
     return {
-        work_id: Candidate(work_id, title, creators.get(work_id, ()))
-        for work_id, title in titles
+        work_id: Candidate(
+            work_id,
+            title,
+            creators.get(work_id, ()),
+            series=_series(series, squashed),
+        )
+        for work_id, title, series, squashed in titles
     }
 
 
@@ -125,9 +131,7 @@ def _candidate(
         title=work.title,
         creators=creators,
         subjects=subjects,
-        series=(work.series_squash or squash(work.series), work.series)
-        if work.series
-        else None,
+        series=_series(work.series, work.series_squash),
         language=language_key(work.language),
         formats=formats,
         text=f" {' '.join(words)} ",
@@ -135,6 +139,10 @@ def _candidate(
         first_seen_at=work.created_at,
         branches=branches,
     )
+
+
+def _series(series: str | None, squashed: str | None) -> Name | None:
+    return (squashed or squash(series), series) if series else None
 
 
 def _names(

@@ -74,6 +74,16 @@ def diversify(
     return sorted(chosen.places, key=order.__getitem__)
 
 
+def few_borrow(places: Sequence[int], sides: Sequence[Sides]) -> frozenset[int]:
+    """Return the places of a list to mark as something different.
+
+    Those outside the most borrowed fifth, where they are not most of the list: in a
+    list of new works, which nobody could borrow yet, the mark would say nothing.
+    """
+    rare = frozenset(place for place in places if not sides[place].common)
+    return rare if 2 * len(rare) <= len(places) else frozenset()
+
+
 def _take(
     chosen: _Chosen,
     ranked: Iterable[int],

@@ -47,6 +47,7 @@ class Cited:
     title: str
     creators: tuple[Name, ...]
     value: float
+    series: Name | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Evidence:
         interests: Interest id and label, and what it added.
         rule: Id and label of the rule that pinned or boosted it.
         raised: What the rule added.
+        different: It stands in a place kept for what few borrow.
     """
 
     parts: Mapping[str, float]
@@ -66,10 +68,20 @@ class Evidence:
     interests: Sequence[tuple[int, str, float]] = ()
     rule: tuple[int, str] | None = None
     raised: float = 0.0
+    different: bool = False
 
 
 def build_reasons(work: Candidate, evidence: Evidence) -> list[Reason]:
-    """Return up to `KEPT` reasons, the largest share first, a rule before all."""
+    """Return up to `KEPT` reasons, the largest share first, a rule before all.
+
+    The mark of something different is the last of them, and has no share.
+    """
+    if evidence.different:
+        return [*_reasons(work, evidence)[: KEPT - 1], _DIFFERENT]
+    return _reasons(work, evidence)
+
+
+def _reasons(work: Candidate, evidence: Evidence) -> list[Reason]:
     by_family = _families(evidence.parts)
     weights = [
         *_interest_weights(evidence),
@@ -86,6 +98,9 @@ def build_reasons(work: Candidate, evidence: Evidence) -> list[Reason]:
     reasons.sort(key=lambda reason: -reason.share)
     told = [reason for reason in reasons if reason.share >= LEAST_SHARE] or reasons[:1]
     return (_rule_reasons(evidence, max(evidence.raised, 0) / total) + told)[:KEPT]
+
+
+_DIFFERENT = Reason(ReasonKind.DIFFERENT, None, "", 0.0)
 
 
 def as_json(reasons: Sequence[Reason]) -> list[dict[str, Any]]:
@@ -126,24 +141,30 @@ def _interest_weights(evidence: Evidence) -> list[Weighed]:
 def _loan_weights(
     work: Candidate, evidence: Evidence, by_family: Mapping[str, float]
 ) -> list[Weighed]:
-    """Share out among the loans what the parts made of them, by creator where told."""
+    """Share out among the loans what the parts made of them.
+
+    Loans of the work's own series, or by one of its creators, are one reason together.
+    """
     personal = sum(by_family.get(family, 0) for family in (*_TEXT, *_TOGETHER))
     spoke = [cited for cited in evidence.loans if cited.value > 0]
     total = sum(cited.value for cited in spoke)
     if not personal or not total:
         return [(Reason(ReasonKind.NEIGHBOURS, None, "", 0), personal)] * (personal > 0)
-    own = {key for key, _ in work.creators}
-    labels = dict(work.creators)
     weights: dict[Reason, float] = {}
     for cited in spoke:
-        shared = next((key for key, _ in cited.creators if key in own), None)
-        reason = (
-            Reason(ReasonKind.LOAN, cited.work_id, cited.title, 0)
-            if shared is None
-            else Reason(ReasonKind.CREATOR, shared, labels[shared], 0)
-        )
+        reason = _in_common(work, cited)
         weights[reason] = weights.get(reason, 0) + personal * cited.value / total
     return list(weights.items())
+
+
+def _in_common(work: Candidate, cited: Cited) -> Reason:
+    if work.series and cited.series and work.series[0] == cited.series[0]:
+        return Reason(ReasonKind.SERIES, *work.series, 0)
+    labels = dict(work.creators)
+    shared = next((key for key, _ in cited.creators if key in labels), None)
+    if shared is not None:
+        return Reason(ReasonKind.CREATOR, shared, labels[shared], 0)
+    return Reason(ReasonKind.LOAN, cited.work_id, cited.title, 0)
 
 
 def _group_weights(by_family: Mapping[str, float]) -> list[Weighed]:

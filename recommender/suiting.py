@@ -25,7 +25,7 @@ from recommender.arrays import FloatArray, History, IntArray, build_history
 from recommender.audience import Audience, read_audience, read_nos
 from recommender.candidates import Candidate, Candidates
 from recommender.dislikes import lower
-from recommender.diversity import Sides
+from recommender.diversity import Sides, few_borrow
 from recommender.explaining import Explanation, explain
 from recommender.interactions import Codes, Signals, Stretch, find_places, read_signals
 from recommender.metrics import BoolArray
@@ -251,8 +251,17 @@ def tell(
     ]
     explained = _explanations(run, block, chosen, scored)
     named = _named(session, run.served, explained.values())
+    different = [few_borrow(places, run.sides) for places in chosen.places]
     return [
-        _found(run, block, cell, explained.get(cell[:2]), named, scored.curated)
+        _found(
+            run,
+            block,
+            cell,
+            explained.get(cell[:2]),
+            named,
+            scored.curated,
+            different=cell[1] in different[cell[0]],
+        )
         for cell in cells
     ]
 
@@ -366,13 +375,15 @@ def _named(
     return read_named(session, ids)
 
 
-def _found(
+def _found(  # noqa: PLR0913 -- a find is put together from as much
     run: Run,
     block: Block,
     cell: tuple[int, int, int],
     explanation: Explanation | None,
     named: Mapping[int, Candidate],
     curated: curation.Curated,
+    *,
+    different: bool,
 ) -> Found:
     row, place, rank = cell
     work = run.candidates.works[place]
@@ -385,6 +396,7 @@ def _found(
         interests=interests,
         rule=(rule.rule_id, rule.label) if rule else None,
         raised=rule.factor if rule else 0.0,
+        different=different,
     )
     return Found(
         patron_id=int(block.audience.patrons[row]),
@@ -413,7 +425,7 @@ def _cited(
     if explanation is None or run.served is None:
         return []
     return [
-        Cited(work.work_id, work.title, work.creators, value)
+        Cited(work.work_id, work.title, work.creators, value, work.series)
         for column, value in _most(explanation)
         if (work := named.get(int(run.served.works[column]))) is not None
     ]

@@ -16,6 +16,7 @@ _NAMED = {
     ReasonKind.POPULAR: _("Much read at %(name)s"),
     ReasonKind.LATEST: _("New at %(name)s"),
     ReasonKind.RULE: _("Chosen by the library: %(name)s"),
+    ReasonKind.DIFFERENT: _("Something different: %(name)s"),
 }
 _NAMELESS = {
     ReasonKind.LOAN: _("Because of what you borrowed"),
@@ -27,6 +28,7 @@ _NAMELESS = {
     ReasonKind.POPULAR: _("Much read in your library"),
     ReasonKind.LATEST: _("New in your library"),
     ReasonKind.RULE: _("Chosen by the library"),
+    ReasonKind.DIFFERENT: _("Something different: few know it yet"),
 }
 
 

@@ -3,7 +3,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommender.diversity import Caps, Sides, diversify
+from recommender.diversity import Caps, Sides, diversify, few_borrow
 
 CAPS = Caps(creator=2, subject=4, series=2, different=2)
 
@@ -68,3 +68,14 @@ def test_keeps_order_and_caps_and_invents_nothing(
         (CAPS.series, [sides[p].series for p in chosen if sides[p].series is not None]),
     ):
         assert max(Counter(names).values(), default=0) <= cap
+
+
+def test_what_few_borrow_is_marked_where_most_is_common() -> None:
+    sides = [Sides(common=True)] * 8 + [Sides()] * 2
+
+    assert few_borrow(range(10), sides) == {8, 9}
+
+
+def test_in_a_list_of_new_works_nothing_is_different() -> None:
+    assert few_borrow(range(3), [Sides()] * 3) == frozenset()
+    assert few_borrow([], []) == frozenset()

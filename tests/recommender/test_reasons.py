@@ -31,6 +31,24 @@ def test_loans_of_the_same_creator_are_one_reason() -> None:
     assert found == [("creator", "malory", 0.5), ("loan", 3, 0.5)]
 
 
+def test_loans_of_the_same_series_are_one_reason() -> None:
+    series = ("lives", "Lives")
+    work = Candidate(work_id=9, title="Stars", series=series)
+    loans = [Cited(n, f"Work {n}", (), 1.0, series) for n in (1, 2)]
+
+    found = build_reasons(work, Evidence({"content": 1.0}, loans))
+
+    assert [(r.kind, r.ref, r.label) for r in found] == [("series", *series)]
+
+
+def test_something_different_is_marked_after_two_reasons() -> None:
+    loans = [cited(n, 1.0) for n in (1, 2, 3)]
+
+    found = told(Evidence({"content": 1.0}, loans, different=True))
+
+    assert [kind for kind, _, _ in found] == ["loan", "loan", "different"]
+
+
 def test_an_interest_stands_beside_loans_by_its_weight() -> None:
     evidence = Evidence(
         {"content": 1.0}, [cited(1, 1.0)], interests=[(5, "Astronomy", 3.0)]
