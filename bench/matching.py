@@ -15,9 +15,10 @@ import numpy as np
 from bench.measuring import FULL, Result, megabytes
 from recommender.arrays import FloatArray
 from recommender.matching import LONGEST, STRETCH
-from recommender.metrics import BoolArray, best_above
+from recommender.metrics import BoolArray
 from recommender.parts.roster import DIMENSIONS
 from recommender.ranking import FURTHER
+from recommender.selection import best_above
 
 SIZES = (10_000, 100_000, 1_000_000) if FULL else (10_000, 100_000)
 WORKS = 1_000
@@ -65,7 +66,10 @@ def _ours(
     borrowed: BoolArray,
 ) -> int:
     np.matmul(block, works, out=out)
-    np.copyto(out, -np.inf, where=borrowed[: len(block)])
     spread = block.shape[1] ** 0.5  # of such scores: the floor is one deviation
     floors = np.full(len(block), spread, np.float32)
-    return int((best_above(out, floors, LONGEST * FURTHER) >= 0).sum())
+    return int(
+        (
+            best_above(out, floors, LONGEST * FURTHER, nos=borrowed[: len(block)]) >= 0
+        ).sum()
+    )

@@ -26,10 +26,6 @@ KEPT = 100
 NOBODY = -1
 """Stands in a ranking where there was no work left to rank."""
 _CERTAINTY = 1.96
-_EVERY = 4
-"""Every fourth score of a row is in its sample."""
-_SAMPLED = 12
-"""Rows longer than so many times the list are sampled."""
 
 
 @dataclass(frozen=True)
@@ -93,51 +89,6 @@ def best(scores: FloatArray, k: int) -> IntArray:
     top = rank < k
     found[row[top], rank[top]] = place[top]
     return found
-
-
-def best_above(scores: FloatArray, floors: FloatArray, k: int) -> IntArray:
-    """Return what `best` does among the scores not below each row's floor.
-
-    Made for a million rows: a sample of each row tells how high to look, one pass
-    finds what is above, and only a row that the sample misled is ranked whole.
-    """
-    n_rows, n = scores.shape
-    if not n_rows or not k or n < _SAMPLED * k:
-        return best(np.where(scores >= floors[:, None], scores, -np.inf), k)
-    sample = scores[:, ::_EVERY]
-    expected = k / _EVERY
-    rank = min(int(expected + 3 * expected**0.5) + 1, sample.shape[1])
-    cut = np.maximum(_nth_best(sample, rank), floors)
-    flat = np.flatnonzero(scores >= cut[:, None])
-    ends = np.searchsorted(flat, np.arange(1, n_rows + 1) * n)
-    counts = np.diff(ends, prepend=0)
-    found = _ranked_cells(scores, flat, ends, k)
-    misled = np.flatnonzero((counts < k) & (cut > floors))
-    if len(misled):
-        left = scores[misled]
-        left = np.where(left >= floors[misled, None], left, -np.inf)
-        found[misled] = best(left, k)
-    return found
-
-
-def _ranked_cells(
-    scores: FloatArray, flat: IntArray, ends: IntArray, k: int
-) -> IntArray:
-    """Rank the cells of each row; a score and its place are sorted as one number."""
-    n_rows, n = scores.shape
-    counts = np.diff(ends, prepend=0)
-    width = max(int(counts.max()), k)
-    rows = np.arange(n_rows)
-    bits = np.negative(scores.ravel()[flat]).view(np.int32)
-    falling = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64)
-    key = (falling << 32) | (flat - np.repeat(rows * n, counts))
-    keys = np.full((n_rows, width), np.iinfo(np.int64).max)
-    keys.ravel()[
-        np.arange(len(flat)) + np.repeat(rows * width - ends + counts, counts)
-    ] = key
-    keys.sort(axis=1)
-    place = keys[:, :k] & 0xFFFFFFFF
-    return np.where(np.arange(k) < counts[:, None], place, NOBODY)
 
 
 def hits(ranking: IntArray, truth: Truth, at: slice) -> BoolArray:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.arrays import FloatArray, IntArray
+from recommender.arrays import FloatArray
 from recommender.curation import Curated
 from recommender.diversity import Caps, Sides, diversify
-from recommender.metrics import NOBODY, BoolArray, best_above
+from recommender.metrics import NOBODY, BoolArray
+from recommender.selection import best_above
 
 FURTHER = 2
 """So many times the list's length are ranked, for the caps to choose from."""
@@ -50,14 +51,16 @@ def worth_telling(
         size: Longest list.
         caps: Of variety.
     """
-    left = curated.scores.copy()
-    left[curated.pinned] += np.float32(PINNED)
-    left[nos] = -np.inf
-    top = best_above(left, floors, min(size * FURTHER, len(sides)))
-    places = [diversify(_there(row), sides, size, caps) for row in top]
-    told = np.array([bool(row) for row in places], bool)
-    return Chosen(places, np.isfinite(left.max(axis=1, initial=-np.inf)) & ~told)
-
-
-def _there(places: IntArray) -> list[int]:
-    return [int(place) for place in places if place != NOBODY]
+    scores = curated.scores
+    if curated.pinned.any():
+        raised = scores + np.float32(PINNED) * curated.pinned
+        scores = raised.astype(np.float32, copy=False)
+    top = best_above(scores, floors, min(size * FURTHER, len(sides)), nos=nos)
+    counts = (top != NOBODY).sum(axis=1).tolist()
+    places = [
+        diversify(row[:count], sides, size, caps)
+        for row, count in zip(top.tolist(), counts, strict=True)
+    ]
+    untold = np.array([not row for row in places], bool)
+    untold[untold] = (np.isfinite(scores[untold]) & ~nos[untold]).any(axis=1)
+    return Chosen(places, untold)

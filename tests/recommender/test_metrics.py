@@ -9,7 +9,6 @@ from hypothesis.extra.numpy import arrays
 from recommender.metrics import (
     NOBODY,
     best,
-    best_above,
     build_truth,
     coverage,
     figure,
@@ -55,30 +54,6 @@ def test_best_agrees_with_sorting_everything(
         usable = [place for place in range(9) if math.isfinite(row[place])]
         expected = sorted(usable, key=lambda place: (-row[place], place))[:k]
         assert [place for place in ranking if place != NOBODY] == expected
-
-
-@given(
-    st.integers(0, 2**32 - 1),
-    st.integers(1, 6),
-    st.sampled_from([-9.0, 0.0, 1.0, 9.0]),
-    st.booleans(),
-)
-def test_best_above_agrees_with_best(
-    seed: int, k: int, floor: float, coarse: bool
-) -> None:
-    rng = np.random.default_rng(seed)
-    scores = rng.standard_normal((5, 120)).astype(np.float32)
-    if coarse:  # many ties
-        scores = np.round(scores)
-    scores[:, ::7] = -np.inf
-    scores[0, ::4] = -5  # the sample of this row misleads
-    scores[1, ::4] = 5
-    floors = np.full(5, floor, np.float32)
-
-    found = best_above(scores, floors, k)
-
-    high = np.where(scores >= floor, scores, -np.inf)
-    np.testing.assert_array_equal(found, best(high, k))
 
 
 def test_recall_and_ndcg_by_hand() -> None:
