@@ -1,15 +1,21 @@
-"""From a delivery to its message: the facts as they are now, and the gate once more."""
+"""From deliveries to their messages: the facts as they are now, and the gate once more.
 
-from dataclasses import dataclass, replace
+A batch is read in sets and its messages are made ahead; right before each leaves, its
+facts are read again, alone, and must be the same.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from library.settings import Settings
-from library.tables import Alert, Branch, Delivery, Patron
+from library.tables import Alert, Branch, Delivery
 from library.vocabulary import Purpose
-from notifier.contents import Entry, barred_works, entries, interest_labels
+from notifier.contents import Entry, Wish, barred, entries, interest_labels
 from notifier.digest import Digest, arrange
 from notifier.gate import Answer, House, Ruling, may_send
 from notifier.message import Message
@@ -23,11 +29,40 @@ from notifier.rendering import (
 )
 from notifier.sealing import unseal
 from profiles.causes import Cause
-from profiles.preferences import get
-from profiles.standing import SHOWN, ContactStanding, standing
+from profiles.standing import SHOWN, Asked, ContactStanding, Standing, standings
 
 PRIVATE = frozenset({Purpose.SIGN_IN, Purpose.CONFIRM})
 """Messages that open doors: their words are kept nowhere."""
+
+_ALERTS = (
+    select(Alert.delivery_id, Alert.id, Alert.work_id)
+    .where(
+        Alert.delivery_id.in_(bindparam("carriers", expanding=True)),
+        Alert.withdrawn_at.is_(None),
+    )
+    .order_by(Alert.id)
+)
+_GONE = Ruling(Answer.NEVER, Cause.GONE)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that decides whether a delivery may go, and of what it tells."""
+
+    standing: Standing | None
+    """None: the patron is gone."""
+    told: tuple[int, ...] = ()
+    """Alerts, in their order."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A message that may go, not yet written."""
+
+    delivery: Delivery
+    to: Recipient
+    digest: Digest[Entry] | None = None
+    labels: Mapping[int, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,98 +75,159 @@ class Composed:
     shown: tuple[Entry, ...] = ()
 
 
-def compose(
-    session: Session, settings: Settings, delivery: Delivery, *, at: datetime
-) -> Composed | Ruling:
-    """Return the message of a delivery, or why it may not go now.
+def facts_of(
+    session: Session, deliveries: Sequence[Delivery], *, at: datetime
+) -> list[Facts]:
+    """Read what decides over deliveries, in four statements however many they are.
 
     Consent, pause, address, loans and verdicts are read here and nowhere earlier: what
     changed since the digest was made counts.
     """
+    found = standings(session, [_asked(one) for one in deliveries], at=at)
+    alerts = _alerts_of(session, deliveries)
+    wishes = [
+        _wish(stands, alerts[_carrier(one)])
+        for one, stands in zip(deliveries, found, strict=True)
+    ]
+    bars = barred(session, wishes, at=at)
+    return [
+        Facts(
+            stands,
+            tuple(
+                alert_id
+                for alert_id, work_id in alerts[_carrier(one)]
+                if work_id not in bar
+            ),
+        )
+        for one, stands, bar in zip(deliveries, found, bars, strict=True)
+    ]
+
+
+def ruling_on(
+    settings: Settings, delivery: Delivery, facts: Facts, *, at: datetime
+) -> Ruling:
+    """Say whether a delivery may go now, later or never. Pure."""
     if at > delivery.not_after:
         return Ruling(Answer.NEVER, Cause.EXPIRED)
-    # Held until this attempt is under way, so that two workers cannot pass the cap.
-    patron = session.scalar(
-        select(Patron)
-        .where(Patron.id == delivery.patron_id)
-        .with_for_update(key_share=True)
-    )
-    if patron is None:
-        return Ruling(Answer.NEVER, Cause.GONE)
-    preference = get(session, delivery.patron_id)  # kept, so that it is read once
-    stands = standing(
-        session,
-        delivery.patron_id,
-        delivery.channel,
-        at=at,
-        besides=delivery.id,
-        contact_point_id=delivery.parameters.get("contact_point_id"),
-    )
+    stands = facts.standing
+    if stands is None:
+        return _GONE
     house = House(settings.message_cap, settings.deliver_only_to)
     ruling = may_send(stands, delivery.purpose, delivery.channel, at, house=house)
-    if ruling.answer is not Answer.SEND:
-        return ruling
-    to = recipient(
-        settings,
-        patron,
-        session.get_one(Branch, patron.branch_id),
-        stands.contact.address if stands.contact else "",
-        rhythm=preference.rhythm,
-        discreet=preference.discreet,
-    )
-    if delivery.purpose is Purpose.DIGEST:
-        made = _digest(session, settings, delivery, patron, to, at=at)
-    else:
-        made = _private(settings, delivery, to, at=at)
-    if isinstance(made, Composed):
-        return replace(made, contact=stands.contact)
-    return made
+    if ruling.answer is Answer.SEND and not _has_something(delivery, facts):
+        return Ruling(Answer.NEVER, Cause.NOTHING_LEFT)
+    return ruling
 
 
-def alerts_of(session: Session, delivery: Delivery) -> list[Alert]:
-    """Return the alerts a delivery carries; one sent again carries the first one's."""
-    carrier = delivery.parameters.get(AGAIN, delivery.id)
-    return list(
-        session.scalars(
-            select(Alert)
-            .where(Alert.delivery_id == carrier, Alert.withdrawn_at.is_(None))
-            .order_by(Alert.id)
-        )
-    )
-
-
-def _digest(
+def drafts(
     session: Session,
     settings: Settings,
-    delivery: Delivery,
-    patron: Patron,
-    to: Recipient,
-    *,
-    at: datetime,
+    deliveries: Sequence[Delivery],
+    facts: Sequence[Facts],
+) -> list[Draft]:
+    """Read what the messages of these deliveries say, in sets; each may go."""
+    branches: dict[int, dict[int, list[int]]] = defaultdict(dict)
+    to: dict[int, Recipient] = {}
+    for delivery, fact in zip(deliveries, facts, strict=True):
+        stands = fact.standing
+        if stands is None or stands.reader is None:
+            continue
+        branch = session.get_one(Branch, stands.reader.branch_id)
+        to[delivery.id] = recipient(settings, stands, branch)
+        branches[branch.id][delivery.id] = list(fact.told)
+    told = {one: _entries(session, ids, branch_id=one) for one, ids in branches.items()}
+    digests = {
+        delivery_id: arrange(of_branch[delivery_id], limit=settings.digest_limit)
+        for of_branch in told.values()
+        for delivery_id in of_branch
+    }
+    interests = {e.interest_id for one in digests.values() for e in one.shown}
+    labels = interest_labels(session, interests)
+    return [
+        Draft(one, to[one.id], digests[one.id], labels)
+        if one.purpose is Purpose.DIGEST
+        else Draft(one, to[one.id])
+        for one in deliveries
+        if one.id in to
+    ]
+
+
+def compose(
+    settings: Settings, draft: Draft, facts: Facts, *, at: datetime
 ) -> Composed | Ruling:
-    alerts = alerts_of(session, delivery)
-    barred = barred_works(session, patron, [a.work_id for a in alerts], at=at)
-    told = [alert for alert in alerts if alert.work_id not in barred]
-    if not told:
-        return Ruling(Answer.NEVER, Cause.NOTHING_LEFT)
+    """Write a message, or say why it may not go now; the gate is asked first."""
+    ruling = ruling_on(settings, draft.delivery, facts, at=at)
+    if ruling.answer is not Answer.SEND:
+        return ruling
+    delivery, to, digest = draft.delivery, draft.to, draft.digest
+    contact = facts.standing.contact if facts.standing else None
     if delivery.channel in SHOWN:
         return Composed(None)
-    digest: Digest[Entry] = arrange(
-        entries(session, told, branch_id=patron.branch_id), limit=settings.digest_limit
-    )
-    labels = interest_labels(session, {entry.interest_id for entry in digest.shown})
-    message = render_digest(settings, delivery, to, digest, labels, at=at)
-    return Composed(message, shown=tuple(digest.shown))
+    if digest is None:
+        return Composed(_private(settings, delivery, to, at=at), contact)
+    message = render_digest(settings, delivery, to, digest, draft.labels or {}, at=at)
+    return Composed(message, contact, tuple(digest.shown))
 
 
 def _private(
     settings: Settings, delivery: Delivery, to: Recipient, *, at: datetime
-) -> Composed | Ruling:
+) -> Message:
     sealed = delivery.parameters
-    if delivery.purpose not in PRIVATE or "link" not in sealed:
-        return Ruling(Answer.NEVER, Cause.NOTHING_LEFT)
     link = unseal(settings.secret, sealed["link"])
     if delivery.purpose is Purpose.CONFIRM:
-        return Composed(render_confirm(settings, delivery, to, link=link, at=at))
+        return render_confirm(settings, delivery, to, link=link, at=at)
     code = unseal(settings.secret, sealed["code"])
-    return Composed(render_sign_in(settings, delivery, to, link=link, code=code, at=at))
+    return render_sign_in(settings, delivery, to, link=link, code=code, at=at)
+
+
+def _asked(delivery: Delivery) -> Asked:
+    where = delivery.parameters.get("contact_point_id")
+    return Asked(delivery.patron_id, delivery.channel, delivery.id, where)
+
+
+def _carrier(delivery: Delivery) -> int:
+    """Return the delivery whose alerts it carries; sent again, the first one."""
+    return int(delivery.parameters.get(AGAIN, delivery.id))
+
+
+def _has_something(delivery: Delivery, facts: Facts) -> bool:
+    if delivery.purpose is Purpose.DIGEST:
+        return bool(facts.told)
+    return delivery.purpose in PRIVATE and "link" in delivery.parameters
+
+
+def _wish(stands: Standing | None, alerts: Sequence[tuple[int, int]]) -> Wish:
+    reader = stands.reader if stands else None
+    if reader is None:
+        return Wish(0, 0, None, frozenset())
+    works = frozenset(work_id for _, work_id in alerts)
+    return Wish(reader.patron_id, reader.branch_id, reader.category, works)
+
+
+def _alerts_of(
+    session: Session, deliveries: Sequence[Delivery]
+) -> Mapping[int, list[tuple[int, int]]]:
+    """Return alert and work by the delivery that carries them."""
+    carriers = {_carrier(one) for one in deliveries if one.purpose is Purpose.DIGEST}
+    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    if not carriers:
+        return found
+    rows = session.connection().execute(_ALERTS, {"carriers": list(carriers)})
+    for carrier, alert_id, work_id in rows:
+        found[carrier or 0].append((alert_id, work_id))
+    return found
+
+
+def _entries(
+    session: Session, told: Mapping[int, Sequence[int]], *, branch_id: int
+) -> dict[int, list[Entry]]:
+    """Return the entries of each delivery, by the ids of its alerts."""
+    ids = {alert_id for alerts in told.values() for alert_id in alerts}
+    alerts = session.scalars(select(Alert).where(Alert.id.in_(ids))).all()
+    found = {
+        entry.alert_id: entry for entry in entries(session, alerts, branch_id=branch_id)
+    }
+    return {
+        delivery_id: [found[one] for one in alerts_told if one in found]
+        for delivery_id, alerts_told in told.items()
+    }

@@ -1,12 +1,26 @@
 """What the works of a digest say of themselves, read from the tables at once."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, String, bindparam, cast, or_, select, union_all
+from sqlalchemy import (
+    BindParameter,
+    Row,
+    Select,
+    SQLColumnExpression,
+    String,
+    bindparam,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from library.db import UtcDateTime
@@ -32,31 +46,56 @@ from library.vocabulary import RuleAction
 Target = tuple[str, str]
 """A kind (work, creator, subject, series) and the id or squash it names."""
 
+Facts = list[tuple[int, Target]]
+"""What works are, by which they may be aimed at."""
 
-# Asked for every patron: made once, so that only the values are new each time.
-_PATRON: BindParameter[int] = bindparam("patron_id")
+
+# Asked before every message: made once, so that only the values are new each time.
+_PATRONS: BindParameter[int] = bindparam("patron_ids", expanding=True)
 _WORKS: BindParameter[int] = bindparam("work_ids", expanding=True)
-_MET = union_all(
+
+
+def _arm(
+    kind: str,
+    patron_id: SQLColumnExpression[Any] | None = None,
+    work_id: SQLColumnExpression[Any] | None = None,
+    words: Sequence[SQLColumnExpression[Any]] = (),
+) -> Select[Any]:
+    three = [*words, *(cast(null(), String) for _ in range(3))][:3]
+    return select(
+        literal(kind).label("kind"),
+        (literal(0) if patron_id is None else patron_id).label("patron_id"),
+        (literal(0) if work_id is None else work_id).label("work_id"),
+        *(word.label(name) for word, name in zip(three, _WORDS, strict=True)),
+    )
+
+
+_WORDS = ("target_kind", "target", "category")
+_BARS = union_all(
     *(
-        select(table.work_id).where(
-            table.patron_id == _PATRON, table.work_id.in_(_WORKS)
+        _arm("met", table.patron_id, table.work_id).where(
+            table.patron_id.in_(_PATRONS), table.work_id.in_(_WORKS)
         )
         for table in (Loan, Hold, Feedback)
-    )
-)
-_RECORDS = select(BibRecord.work_id, BibRecord.withdrawn_at).where(
-    BibRecord.work_id.in_(_WORKS)
-)
-_UNWANTED = union_all(
-    select(cast(Suppression.kind, String), Suppression.target).where(
-        Suppression.patron_id == _PATRON
     ),
-    select(cast(Rule.target_kind, String), Rule.target).where(
+    _arm("withdrawn", None, BibRecord.work_id)
+    .where(BibRecord.work_id.in_(_WORKS))
+    .group_by(BibRecord.work_id)
+    .having(func.count() == func.count(BibRecord.withdrawn_at)),
+    _arm(
+        "suppressed",
+        Suppression.patron_id,
+        words=[cast(Suppression.kind, String), Suppression.target],
+    ).where(Suppression.patron_id.in_(_PATRONS)),
+    # A rule of all branches stands at branch 0.
+    _arm(
+        "excluded",
+        func.coalesce(Rule.branch_id, 0),
+        words=[cast(Rule.target_kind, String), Rule.target, Rule.category],
+    ).where(
         Rule.action == RuleAction.EXCLUDE,
         Rule.starts_at <= bindparam("at", type_=UtcDateTime),
         Rule.ends_at > bindparam("at", type_=UtcDateTime),
-        or_(Rule.branch_id.is_(None), Rule.branch_id == bindparam("branch_id")),
-        or_(Rule.category.is_(None), Rule.category == bindparam("category")),
     ),
 )
 
@@ -126,22 +165,62 @@ def interest_labels(
     return {one: label for one, label in rows}  # noqa: C416 -- mypy wants the tuple opened
 
 
+@dataclass(frozen=True)
+class Wish:
+    """Works that one patron might be told of."""
+
+    patron_id: int
+    branch_id: int
+    category: str | None
+    work_ids: frozenset[int]
+
+
 def barred_works(
     session: Session, patron: Patron, work_ids: Collection[int], *, at: datetime
 ) -> set[int]:
-    """Return which of these works the patron must not be told of now.
+    """Return which of these works the patron must not be told of now; see `barred`."""
+    wish = Wish(patron.id, patron.branch_id, patron.category, frozenset(work_ids))
+    return barred(session, [wish], at=at)[0]
+
+
+def barred(session: Session, wishes: Sequence[Wish], *, at: datetime) -> list[set[int]]:
+    """Return for each wish the works that its patron must not be told of now.
 
     Borrowed, held or judged; suppressed, by themselves or by what they are; withdrawn
-    from every source; taken out by a librarian's rule.
+    from every source; taken out by a librarian's rule. One statement for all of it, and
+    three more where something is suppressed or excluded.
     """
+    work_ids = list(frozenset[int]().union(*(wish.work_ids for wish in wishes)))
     if not work_ids:
-        return set()
-    ids = list(work_ids)
-    return (
-        _met_before(session, patron.id, ids)
-        | _withdrawn(session, ids)
-        | _aimed_at(session, ids, _unwanted(session, patron, at))
-    )
+        return [set() for _ in wishes]
+    patron_ids = list({wish.patron_id for wish in wishes})
+    given = {"patron_ids": patron_ids, "work_ids": work_ids, "at": at}
+    rows: dict[str, list[Row[Any]]] = defaultdict(list)
+    session.flush()
+    for row in session.connection().execute(_BARS, given):
+        rows[row.kind].append(row)
+    aimed = rows["suppressed"] or rows["excluded"]
+    facts = _facts(session, work_ids) if aimed else []
+    return [_barred(wish, rows, facts) for wish in wishes]
+
+
+def _barred(
+    wish: Wish, rows: Mapping[str, Sequence[Row[Any]]], facts: Facts
+) -> set[int]:
+    gone = {row.work_id for row in rows["withdrawn"]}
+    met = {row.work_id for row in rows["met"] if row.patron_id == wish.patron_id}
+    targets = {
+        (row.target_kind, row.target)
+        for row in rows["suppressed"]
+        if row.patron_id == wish.patron_id
+    } | {
+        (row.target_kind, row.target)
+        for row in rows["excluded"]
+        if row.patron_id in {0, wish.branch_id}
+        and row.category in {None, wish.category}
+    }
+    aimed_at = {work_id for work_id, target in facts if target in targets}
+    return (gone | met | aimed_at) & wish.work_ids
 
 
 def _creators(session: Session, work_ids: list[int]) -> dict[int, list[str]]:
@@ -174,41 +253,7 @@ def _call_numbers(
     return {work_id: number for work_id, number in rows if number}
 
 
-def _met_before(session: Session, patron_id: int, work_ids: list[int]) -> set[int]:
-    given = {"patron_id": patron_id, "work_ids": work_ids}
-    return set(session.scalars(_MET, given))
-
-
-def _withdrawn(session: Session, work_ids: list[int]) -> set[int]:
-    rows = session.execute(_RECORDS, {"work_ids": work_ids})
-    live: dict[int, bool] = defaultdict(bool)
-    for work_id, withdrawn_at in rows:
-        live[work_id] |= withdrawn_at is None
-    return {work_id for work_id, one_is_left in live.items() if not one_is_left}
-
-
-def _unwanted(session: Session, patron: Patron, at: datetime) -> set[Target]:
-    rows = session.execute(
-        _UNWANTED,
-        {
-            "patron_id": patron.id,
-            "at": at,
-            "branch_id": patron.branch_id,
-            "category": patron.category,
-        },
-    )
-    return {(str(kind), target) for kind, target in rows}
-
-
-def _aimed_at(session: Session, work_ids: list[int], targets: set[Target]) -> set[int]:
-    if not targets:
-        return set()
-    return {
-        work_id for work_id, target in _facts(session, work_ids) if target in targets
-    }
-
-
-def _facts(session: Session, work_ids: list[int]) -> list[tuple[int, Target]]:
+def _facts(session: Session, work_ids: list[int]) -> Facts:
     creators = session.execute(
         select(WorkCreator.work_id, Creator.squash)
         .join(Creator, Creator.id == WorkCreator.creator_id)

@@ -3,16 +3,20 @@
 At least once: a claim is a lease, and what a dead worker held is claimed again when it
 runs out, with the same Message-ID. `data_at` is committed before the message leaves, so
 only a message whose answer never came can come twice. No transaction is open while a
-server answers; to spare commits, one settles a message and prepares the next.
+server answers; to spare commits, one settles a message and lets the next go.
+
+A worker has one message under way: a kill makes one copy at most. While the server
+reads it the next is made, from facts that are read again right before it leaves.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from library.clock import utc_now
@@ -33,11 +37,21 @@ from notifier.channels import Channels, MessageChannel
 from notifier.channels.email import EmailChannel, parse_server
 from notifier.channels.file import FileChannel
 from notifier.channels.page import PageChannel
-from notifier.composing import PRIVATE, Composed, compose
-from notifier.gate import Ruling
+from notifier.composing import (
+    PRIVATE,
+    Composed,
+    Draft,
+    Facts,
+    compose,
+    drafts,
+    facts_of,
+    ruling_on,
+)
+from notifier.gate import Answer, Ruling
 from notifier.limits import left_before_brake, wait_for
+from notifier.message import Message
 from notifier.outcomes import HELD_FOR, Outcome, Result, Sent, settle, trouble_of
-from profiles import contacts
+from profiles import contacts, standing
 from profiles.causes import Cause
 
 logger = logging.getLogger(__name__)
@@ -45,8 +59,18 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=15)
 CONVERSATION = timedelta(minutes=12)
 """The longest talk with a server; DATA starts only if so much of the lease is left."""
-_BATCH = 20
+_BATCH = 25
 _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
+_SETTLED = (
+    "state",
+    "worker",
+    "due_at",
+    "data_at",
+    "cause",
+    "settled_at",
+    "parameters",
+)
+"""What an attempt changes in its row."""
 _RIDE_AGAIN = frozenset(
     {Cause.EXPIRED, Cause.PAUSE, Cause.CAP, Cause.QUIET, Cause.BOUNCED}
 )
@@ -71,19 +95,16 @@ class DeliveryReport:
 class Claim:
     """A delivery that is ours until the lease ends."""
 
-    delivery_id: int
+    delivery: Delivery
+    """As it was claimed, apart from any session."""
     attempt: int
-    channel: Channel
     worker: str
     until: datetime
 
-    def still_holds(self, delivery: Delivery) -> bool:
-        """Tell whether nobody else has claimed it since."""
-        return (
-            delivery.state is DeliveryState.SENDING
-            and delivery.worker == self.worker
-            and delivery.attempts == self.attempt
-        )
+    @property
+    def channel(self) -> Channel:
+        """By which it goes."""
+        return self.delivery.channel
 
 
 def deliver_due(  # noqa: PLR0913 -- an entry point: everything is passed in
@@ -162,7 +183,7 @@ def claim_due(
         .cte("due")
         .prefix_with("MATERIALIZED", dialect="postgresql")
     )
-    rows = session.execute(
+    rows = session.scalars(
         update(Delivery)
         .where(
             Delivery.id.in_(select(due.c.id)),
@@ -175,17 +196,27 @@ def claim_due(
             attempts=Delivery.attempts + 1,
             due_at=at + LEASE,
         )
-        .returning(Delivery.id, Delivery.attempts, Delivery.channel)
+        .returning(Delivery)
         .execution_options(synchronize_session=False)
-    )
-    return [Claim(*row, worker, at + LEASE) for row in sorted(rows)]
+    ).all()
+    session.expunge_all()
+    ordered = sorted(rows, key=lambda row: row.id)
+    return [Claim(row, row.attempts, worker, at + LEASE) for row in ordered]
 
 
 @dataclass
-class _Unsettled:
+class _Job:
+    """A claimed delivery, what was read of it, and what was made of that."""
+
     claim: Claim
-    composed: Composed
-    result: Result
+    facts: Facts | None
+    made: Composed | Ruling | DeliveryFailed
+    result: Result | None = None
+    """What its attempt came to; to be settled."""
+
+    @property
+    def message(self) -> Message | None:
+        return self.made.message if isinstance(self.made, Composed) else None
 
 
 class _Desk:
@@ -205,27 +236,38 @@ class _Desk:
         self._channels = channels
         self._now = now
         self._open = set(channels) - _resting(sessions, now())
-        self._unsettled: _Unsettled | None = None
+        self._unsettled: _Job | None = None
         self.report = DeliveryReport()
 
     def work(self, limit: int | None, progress: Progress) -> None:
         """Take up deliveries until none is due, or `limit` were."""
-        done = 0
-        while limit is None or done < limit:
-            claims = self._claim(_BATCH if limit is None else min(_BATCH, limit - done))
-            if not claims:
-                return
-            for claim in claims:
-                self._take(claim)
-                done += 1
-                progress(done, limit)
-            self._settle_last()
+        jobs = self._jobs(limit)
+        job, done = next(jobs, None), 0
+        while job is not None:
+            under_way = self._start(job)
+            following = next(jobs, None)  # made while the server reads
+            if under_way:
+                self._await(job)
+            done += 1
+            progress(done, limit)
+            job = following
 
     def close(self) -> None:
         """Settle what is out and let go of the channels."""
-        self._settle_last()
+        if self._unsettled is not None:
+            with self._sessions.begin() as session:
+                self._settle_unsettled(session)
         for channel in self._channels.values():
             channel.close()
+
+    def _jobs(self, limit: int | None) -> Iterator[_Job]:
+        left = limit
+        while left is None or left > 0:
+            claims = self._claim(_BATCH if left is None else min(_BATCH, left))
+            if not claims:
+                return
+            left = None if left is None else left - len(claims)
+            yield from self._made(claims)
 
     def _claim(self, limit: int) -> list[Claim]:
         now, brake = self._now(), self._settings.daily_brake
@@ -243,114 +285,171 @@ class _Desk:
                 channels=frozenset(self._open),
             )
 
-    def _take(self, claim: Claim) -> None:
+    def _made(self, claims: Sequence[Claim]) -> Iterator[_Job]:
+        """Read what a batch needs in sets; write each message when it is asked for."""
+        try:
+            with reading(self._sessions) as session:
+                drafted = self._drafted(session, claims)
+        except Exception as error:
+            # One message that cannot be made must neither stop nor repeat the others.
+            logger.exception("of %s deliveries one cannot be made", len(claims))
+            if len(claims) == 1:
+                yield _Job(claims[0], None, _unmade(error))
+                return
+            for claim in claims:
+                yield from self._made([claim])
+            return
+        for claim, facts, draft in drafted:
+            yield _Job(claim, facts, self._written(claim, facts, draft))
+
+    def _drafted(
+        self, session: Session, claims: Sequence[Claim]
+    ) -> list[tuple[Claim, Facts, Draft | None]]:
+        deliveries = [claim.delivery for claim in claims]
+        facts = facts_of(session, deliveries, at=self._now())
+        made = drafts(session, self._settings, deliveries, facts)
+        by_id = {draft.delivery.id: draft for draft in made}
+        return [
+            (claim, fact, by_id.get(claim.delivery.id))
+            for claim, fact in zip(claims, facts, strict=True)
+        ]
+
+    def _written(
+        self, claim: Claim, facts: Facts, draft: Draft | None
+    ) -> Composed | Ruling | DeliveryFailed:
+        now = self._now()
+        if draft is None:
+            return ruling_on(self._settings, claim.delivery, facts, at=now)
+        try:
+            made = compose(self._settings, draft, facts, at=now)
+            if isinstance(made, Composed) and made.message:
+                made.message.content  # noqa: B018 -- made now, while there is time
+        except Exception as error:  # as in _made
+            logger.exception("delivery %s could not be made", claim.delivery.id)
+            return _unmade(error)
+        return made
+
+    def _start(self, job: _Job) -> bool:
+        """Let a message go, if it may; tell whether an answer is to be awaited."""
+        claim = job.claim
         if claim.channel not in self._open or self._now() > claim.until - CONVERSATION:
             self._hand_back(claim)
-            return
+            return False
         channel = self._channels[claim.channel]
         try:
             channel.open()
         except DeliveryFailed as failure:
             self._rest(claim.channel, failure)
-            self._finish(claim, Composed(None), failure)
-            return
-        composed = self._compose(claim)
-        if composed is None:
-            return
-        result = self._send(channel, claim, composed)
-        if isinstance(result, DeliveryFailed) and result.ours:
-            self._rest(claim.channel, result)
-        self._unsettled = _Unsettled(claim, composed, result)
-
-    def _send(
-        self, channel: MessageChannel, claim: Claim, composed: Composed
-    ) -> Sent | DeliveryFailed:
-        if composed.message is None:
-            return Sent("shown")
+            self._settle(job, failure)
+            return False
+        if not self._may_leave(job):
+            return False
+        if job.message is None:
+            self._note(job, Sent("shown"))
+            return False
         time_left = claim.until - CONVERSATION - self._now()
         try:
-            return Sent(channel.send(composed.message, before=utc_now() + time_left))
+            channel.hand_over(job.message, before=utc_now() + time_left)
         except DeliveryFailed as failure:
-            return failure
+            self._note(job, failure)
+            return False
+        return True
 
-    def _compose(self, claim: Claim) -> Composed | None:
-        """Settle the message before and make this one ready to leave, in one commit."""
+    def _await(self, job: _Job) -> None:
+        try:
+            self._note(job, Sent(self._channels[job.claim.channel].answer()))
+        except DeliveryFailed as failure:
+            self._note(job, failure)
+
+    def _note(self, job: _Job, result: Result) -> None:
+        """Keep what an attempt came to until the next commit."""
+        job.result = result
+        self._unsettled = job
+        if isinstance(result, DeliveryFailed) and result.ours:
+            self._rest(job.claim.channel, result)
+
+    def _may_leave(self, job: _Job) -> bool:
+        """Settle the message before and let this one leave, in one commit.
+
+        Its facts are read again; where they are others than it was made from, it is
+        made anew.
+        """
         with self._sessions.begin() as session:
+            self._hold(session, job)
             self._settle_unsettled(session)
-            delivery = _locked(session, claim)
-            if delivery is None:  # erased, or passed on
-                return None
-            made = self._composed(session, delivery)
-            if isinstance(made, Composed):
-                if self._must_wait(session, delivery, made):
-                    return None
-                delivery.data_at = self._now()
-                return made
-            self._write(session, claim, delivery, Composed(None), made)
-            return None
+            delivery, now = job.claim.delivery, self._now()
+            if job.facts is not None:
+                self._look_again(session, job)
+            if not isinstance(job.made, Composed):
+                self._write(session, job, job.made)
+                return False
+            if self._must_wait(session, job):
+                return False
+            delivery.data_at = now
+            return _store(session, job.claim)
 
-    def _must_wait(self, session: Session, delivery: Delivery, made: Composed) -> bool:
-        if made.message is None:
+    def _hold(self, session: Session, job: _Job) -> None:
+        """Hold the patrons of the message before and of this one, in one statement.
+
+        Who erases a patron holds them first, and then their deliveries: so must we.
+        """
+        jobs = [job, self._unsettled] if self._unsettled else [job]
+        standing.hold(session, {one.claim.delivery.patron_id for one in jobs})
+
+    def _look_again(self, session: Session, job: _Job) -> None:
+        claim = job.claim
+        (facts,) = facts_of(session, [claim.delivery], at=self._now())
+        ruling = ruling_on(self._settings, claim.delivery, facts, at=self._now())
+        if ruling.answer is not Answer.SEND:
+            job.made = ruling
+        elif facts != job.facts or isinstance(job.made, Ruling):
+            ((_, job.facts, draft),) = self._drafted(session, [claim])
+            job.made = self._written(claim, job.facts, draft)
+
+    def _must_wait(self, session: Session, job: _Job) -> bool:
+        if job.message is None:
             return False
         until = wait_for(
             session,
-            made.message.to.address,
+            job.message.to.address,
             self._settings.domain_rate,
             at=self._now(),
         )
         if until is None:
             return False
+        delivery = job.claim.delivery
         delivery.state, delivery.worker = DeliveryState.PENDING, None
         delivery.due_at, delivery.cause = until, Cause.RATE
-        self.report.held += 1
+        self.report.held += _store(session, job.claim)
         return True
 
-    def _composed(
-        self, session: Session, delivery: Delivery
-    ) -> Composed | Ruling | DeliveryFailed:
-        try:
-            with session.begin_nested():
-                return compose(session, self._settings, delivery, at=self._now())
-        except Exception as error:
-            # One message that cannot be made must neither stop nor repeat the others.
-            logger.exception("delivery %s could not be made", delivery.id)
-            return DeliveryFailed(f"could not be made: {type(error).__name__}")
-
-    def _finish(self, claim: Claim, composed: Composed, result: Result) -> None:
-        self._settle_last()
-        self._unsettled = _Unsettled(claim, composed, result)
-        self._settle_last()
-
-    def _settle_last(self) -> None:
-        if self._unsettled is not None:
-            with self._sessions.begin() as session:
-                self._settle_unsettled(session)
+    def _settle(self, job: _Job, result: Result) -> None:
+        """Settle the message before, and this one."""
+        with self._sessions.begin() as session:
+            self._hold(session, job)
+            self._settle_unsettled(session)
+            self._write(session, job, result)
 
     def _settle_unsettled(self, session: Session) -> None:
         last, self._unsettled = self._unsettled, None
-        if last is None:
-            return
-        delivery = _locked(session, last.claim)
-        if delivery is not None:
-            self._write(session, last.claim, delivery, last.composed, last.result)
+        if last is not None and last.result is not None:
+            self._write(session, last, last.result)
 
-    def _write(
-        self,
-        session: Session,
-        claim: Claim,
-        delivery: Delivery,
-        composed: Composed,
-        result: Result,
-    ) -> None:
-        at = self._now()
+    def _write(self, session: Session, job: _Job, result: Result) -> None:
+        at, delivery = self._now(), job.claim.delivery
         was_out = delivery.data_at is not None
         failed = isinstance(result, DeliveryFailed)
         failures = _failures(session, delivery.id) if failed else 0
         outcome = settle(delivery, result, at=at, failures=failures)
-        session.add(_ledger_entry(delivery, claim, composed, result, outcome, at))
-        _record_health(session, composed, result, at)
-        if outcome is Outcome.SENT:
-            session.add_all(_impressions(delivery, composed, at))
+        if not _store(session, job.claim):  # erased, or passed on
+            return
+        made = job.made if isinstance(job.made, Composed) else Composed(None)
+        # By the tables: adding rows by the session costs more than all else here.
+        connection = session.connection()
+        connection.execute(_LEDGER, _ledger_entry(job.claim, made, result, outcome, at))
+        _record_health(session, made, result, at)
+        if outcome is Outcome.SENT and made.shown:
+            connection.execute(_SHOWN, _impressions(delivery, made, at))
         if outcome is Outcome.WITHHELD and not was_out:
             _free_alerts(session, delivery)
         self._count(outcome)
@@ -364,11 +463,11 @@ class _Desk:
         report.retried += outcome in {Outcome.DEFERRED, Outcome.UNKNOWN}
 
     def _hand_back(self, claim: Claim) -> None:
+        delivery = claim.delivery
+        delivery.state, delivery.worker = DeliveryState.PENDING, None
+        delivery.due_at = self._now()
         with self._sessions.begin() as session:
-            delivery = _locked(session, claim)
-            if delivery is not None:
-                delivery.state, delivery.worker = DeliveryState.PENDING, None
-                delivery.due_at = self._now()
+            _store(session, claim)
 
     def _rest(self, channel: Channel, failure: DeliveryFailed) -> None:
         """Use the channel no more in this run; if the fault is ours, nobody does."""
@@ -400,11 +499,36 @@ def _resting(sessions: Sessions, at: datetime) -> set[Channel]:
         return set(holds(session, at=at))
 
 
-def _locked(session: Session, claim: Claim) -> Delivery | None:
-    delivery = session.scalar(
-        select(Delivery).where(Delivery.id == claim.delivery_id).with_for_update()
+def _unmade(error: Exception) -> DeliveryFailed:
+    return DeliveryFailed(f"could not be made: {type(error).__name__}")
+
+
+_LEDGER = insert(LedgerEntry)
+_SHOWN = insert(Impression)
+_OURS = (
+    update(Delivery)
+    .where(
+        Delivery.id == bindparam("own_id"),
+        Delivery.state == DeliveryState.SENDING,
+        Delivery.worker == bindparam("own_worker"),
+        Delivery.attempts == bindparam("own_attempt"),
     )
-    return delivery if delivery and claim.still_holds(delivery) else None
+    .values({name: bindparam(name) for name in _SETTLED})
+    .execution_options(synchronize_session=False)
+)
+
+
+def _store(session: Session, claim: Claim) -> bool:
+    """Store a claimed row as it is now; tell whether it was still ours."""
+    delivery = claim.delivery
+    given = {name: getattr(delivery, name) for name in _SETTLED}
+    own = {
+        "own_id": delivery.id,
+        "own_worker": claim.worker,
+        "own_attempt": claim.attempt,
+    }
+    stored = session.connection().execute(_OURS, {**given, **own})
+    return stored.rowcount == 1
 
 
 def _failures(session: Session, delivery_id: int) -> int:
@@ -418,26 +542,21 @@ def _failures(session: Session, delivery_id: int) -> int:
 
 
 def _ledger_entry(
-    delivery: Delivery,
-    claim: Claim,
-    composed: Composed,
-    result: Result,
-    outcome: Outcome,
-    at: datetime,
-) -> LedgerEntry:
-    message = composed.message
+    claim: Claim, composed: Composed, result: Result, outcome: Outcome, at: datetime
+) -> dict[str, Any]:
+    delivery, message = claim.delivery, composed.message
     keep = message is not None and delivery.purpose not in PRIVATE
-    return LedgerEntry(
-        delivery_id=delivery.id,
-        patron_id=delivery.patron_id,
-        attempt=claim.attempt,
-        outcome=outcome.value,
-        address=message.to.address if message else None,
-        subject=message.subject if message else None,
-        body=message.text if message and keep else None,
-        reason=_reason(result),
-        at=at,
-    )
+    return {
+        "delivery_id": delivery.id,
+        "patron_id": delivery.patron_id,
+        "attempt": claim.attempt,
+        "outcome": outcome.value,
+        "address": message.to.address if message else None,
+        "subject": message.subject if message else None,
+        "body": message.text if message and keep else None,
+        "reason": _reason(result),
+        "at": at,
+    }
 
 
 def _reason(result: Result) -> str:
@@ -468,19 +587,19 @@ def _record_health(
 
 def _impressions(
     delivery: Delivery, composed: Composed, at: datetime
-) -> list[Impression]:
+) -> list[dict[str, Any]]:
     return [
-        Impression(
-            list_ref=f"delivery:{delivery.id}",
-            patron_id=delivery.patron_id,
-            work_id=entry.work_id,
-            alert_id=entry.alert_id,
-            place=delivery.channel.value,
-            rank=rank,
-            model_version_id=entry.model_version_id,
-            rule_id=entry.rule_id,
-            shown_at=at,
-        )
+        {
+            "list_ref": f"delivery:{delivery.id}",
+            "patron_id": delivery.patron_id,
+            "work_id": entry.work_id,
+            "alert_id": entry.alert_id,
+            "place": delivery.channel.value,
+            "rank": rank,
+            "model_version_id": entry.model_version_id,
+            "rule_id": entry.rule_id,
+            "shown_at": at,
+        }
         for rank, entry in enumerate(composed.shown, 1)
     ]
 

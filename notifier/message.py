@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import cached_property
 
 from library.vocabulary import Channel, Purpose
 
@@ -48,6 +49,11 @@ class Message:
     date: datetime
     headers: tuple[tuple[str, str], ...] = ()
     """Further ones, in order."""
+
+    @cached_property
+    def content(self) -> bytes:
+        """The message as it travels; made once."""
+        return to_bytes(self)
 
     @property
     def needs_smtputf8(self) -> bool:
@@ -142,7 +148,7 @@ def _encoded_words(value: str, used: int) -> str:
 
 
 def _pieces(value: str, room: int) -> Iterator[bytes]:
-    """Cut between letters: the first piece has `room` bytes, the others a whole line."""
+    """Cut between letters: a first piece of `room` bytes, then whole lines."""
     piece = b""
     for letter in value:
         data = letter.encode()

@@ -25,7 +25,7 @@ from library.i18n.messages import (
 from library.i18n.numbers import num
 from library.i18n.reasons import reason_text
 from library.settings import Settings
-from library.tables import Branch, Delivery, Patron
+from library.tables import Branch, Delivery
 from library.text import title_direction
 from library.vocabulary import Purpose, Rhythm, Verdict
 from notifier import links
@@ -33,6 +33,7 @@ from notifier.contents import Entry
 from notifier.digest import Digest
 from notifier.inlining import StyledLoader
 from notifier.message import Mailbox, Message
+from profiles.standing import Standing
 
 _SUBJECT_LENGTH = 60
 _LANGUAGES = {
@@ -61,32 +62,29 @@ class Recipient:
     discreet: bool = False
 
 
-def recipient(
-    settings: Settings,
-    patron: Patron,
-    branch: Branch,
-    address: str,
-    *,
-    rhythm: Rhythm = Rhythm.WEEKLY,
-    discreet: bool = False,
-) -> Recipient:
+def recipient(settings: Settings, standing: Standing, branch: Branch) -> Recipient:
     """Put together what a message's frame says of its reader and their library."""
-    locale = nearest_locale(patron.language)
+    reader = standing.reader
+    if reader is None:
+        raise ValueError(
+            f"of patron {standing.patron_id} nothing was read but for the gate"
+        )
+    locale = nearest_locale(reader.language)
     persian = locale == PERSIAN
     library = settings.library_name_fa if persian else settings.library_name
     return Recipient(
-        name=patron.name or "",
-        address=address,
+        name=reader.name or "",
+        address=standing.contact.address if standing.contact else "",
         locale=locale,
-        digits=patron.digits,
+        digits=reader.digits,
         library=library,
         branch=(branch.name_fa if persian else None) or branch.name,
         code=branch.code,
         sender=Mailbox(library, branch.sender or settings.contact),
         reply_to=branch.reply_to,
         postal_address=branch.postal_address,
-        rhythm=rhythm,
-        discreet=discreet,
+        rhythm=standing.rhythm,
+        discreet=reader.discreet,
     )
 
 

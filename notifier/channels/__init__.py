@@ -18,13 +18,20 @@ class MessageChannel(Protocol):
             DeliveryFailed: The channel cannot be used now; no message is out.
         """
 
-    def send(self, message: Message, *, before: datetime) -> str:
-        """Carry one message; return what the other side answered.
+    def hand_over(self, message: Message, *, before: datetime) -> None:
+        """Hand one message over; the other side may still be reading it.
 
         Args:
             message: The message.
             before: It must not be handed over after this moment: another worker may
                 have it then.
+
+        Raises:
+            DeliveryFailed: It was not taken, or nobody knows whether it was.
+        """
+
+    def answer(self) -> str:
+        """Wait for what the other side answers to the message handed over last.
 
         Raises:
             DeliveryFailed: It was not taken, or nobody knows whether it was.

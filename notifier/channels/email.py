@@ -12,13 +12,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from library.clock import utc_now
 from library.errors import DeliveryFailed, InvalidInput
-from notifier.message import Message, ascii_domain, to_bytes
+from notifier.message import Message, ascii_domain
 
 _TRY_AGAIN_IN = re.compile(
     r"try again (?:in|after) (\d+)\s*(second|minute|hour)?", re.IGNORECASE
 )
 _UNITS = {"second": 1, "minute": 60, "hour": 3600}
 _PER_CONNECTION = 500
+_GO_ON = 354
+_Reply = tuple[int, bytes]
+"""A code of three digits, and the words with it."""
 
 
 @dataclass(frozen=True)
@@ -96,26 +99,39 @@ class EmailChannel:
             self._smtp = self._connected()
             self._sent = 0
 
-    def send(self, message: Message, *, before: datetime) -> str:
-        """Hand one message over; return the server's answer.
+    def hand_over(self, message: Message, *, before: datetime) -> None:
+        """Hand one message over; see `notifier.outcomes` for what each failure is.
 
         Raises:
-            DeliveryFailed: See `notifier.outcomes` for what each kind comes to.
+            DeliveryFailed: It was not taken, or nobody knows whether it was.
         """
         self.open()
-        smtp = self._smtp
-        if smtp is None:
-            raise DeliveryFailed("not connected")
-        content = to_bytes(message)
-        try:
-            self._start(smtp, message, len(content))
-            _require_time(before)
-            answer = self._hand_over(smtp, content)
-        except DeliveryFailed:
-            self._reset()
-            raise
+        with self._fit_again():
+            smtp = self._smtp
+            if smtp is None:
+                raise DeliveryFailed("not connected")
+            with _telling(before_data=True, ours=False):
+                _wait_at_most(smtp, self._timeouts.command)
+                _address(smtp, message, before)
+            with _telling(before_data=False, ours=False):
+                _wait_at_most(smtp, self._timeouts.data)
+                smtp.send(_quoted(message.content))
+
+    def answer(self) -> str:
+        """Wait for the server's answer to the message handed over last.
+
+        Raises:
+            DeliveryFailed: As for `hand_over`.
+        """
+        with self._fit_again():
+            smtp = self._smtp
+            if smtp is None:
+                raise DeliveryFailed("not connected", ambiguous=True)
+            with _telling(before_data=False, ours=False):
+                code, said = smtp.getreply()
+            _require(code, said)
         self._sent += 1
-        return answer
+        return f"{code} {_words(said)}"
 
     def close(self) -> None:
         """Say goodbye; a server that is gone already is no trouble."""
@@ -154,27 +170,14 @@ class EmailChannel:
     def _tls_context(self) -> ssl.SSLContext:
         return self._context or ssl.create_default_context()
 
-    def _start(self, smtp: smtplib.SMTP, message: Message, size: int) -> None:
-        sender = ascii_domain(message.envelope_sender)
-        to = ascii_domain(message.to.address)
-        with _telling(before_data=True, ours=False):
-            _wait_at_most(smtp, self._timeouts.command)
-            options = _mail_options(smtp, message, size)
-            _require(*smtp.mail(sender, options), ours=True)
-            _require(*smtp.rcpt(to))
-
-    def _hand_over(self, smtp: smtplib.SMTP, content: bytes) -> str:
-        with _telling(before_data=True, ours=False):
-            smtp.putcmd("DATA")
-            code, said = smtp.getreply()
-            if code != 354:
-                _require(code, said)
-        with _telling(before_data=False, ours=False):
-            _wait_at_most(smtp, self._timeouts.data)
-            smtp.send(_quoted(content))
-            code, said = smtp.getreply()
-        _require(code, said)
-        return f"{code} {_words(said)}"
+    @contextmanager
+    def _fit_again(self) -> Iterator[None]:
+        """After a failure make the connection fit for the next message."""
+        try:
+            yield
+        except DeliveryFailed:
+            self._reset()
+            raise
 
     def _reset(self) -> None:
         """Make the connection fit for the next message, or let go of it."""
@@ -191,10 +194,50 @@ class EmailChannel:
             smtp.close()
 
 
-def _mail_options(smtp: smtplib.SMTP, message: Message, size: int) -> list[str]:
+def _address(smtp: smtplib.SMTP, message: Message, before: datetime) -> None:
+    """Say from whom and to whom, and that the message follows.
+
+    Where the server allows it (RFC 2920) all three go at once: two ways to it and back
+    for each message, and not four.
+    """
+    sender = smtplib.quoteaddr(ascii_domain(message.envelope_sender))
+    to = smtplib.quoteaddr(ascii_domain(message.to.address))
+    if not (sender + to).isprintable():
+        raise DeliveryFailed("5.1.3 the address has a line break", permanent=True)
+    options = "".join(f" {option}" for option in _mail_options(smtp, message))
+    commands = (f"MAIL FROM:{sender}{options}", f"RCPT TO:{to}", "DATA")
+    if smtp.has_extn("pipelining"):
+        _require_time(before)
+        smtp.send("".join(f"{command}\r\n" for command in commands).encode())
+        _require_start(smtp, *(smtp.getreply() for _ in commands))
+        return
+    _require(*_asked(smtp, commands[0]), ours=True)
+    _require(*_asked(smtp, commands[1]))
+    _require_time(before)
+    _require(*_asked(smtp, commands[2]), start=True)
+
+
+def _asked(smtp: smtplib.SMTP, command: str) -> _Reply:
+    smtp.send(f"{command}\r\n".encode())
+    return smtp.getreply()
+
+
+def _require_start(smtp: smtplib.SMTP, mail: _Reply, to: _Reply, data: _Reply) -> None:
+    """Raise what the first refusal of three commands that went at once means."""
+    refused = not (_is_yes(mail) and _is_yes(to))
+    if refused and data[0] == _GO_ON:
+        # It waits for a message to nobody: an empty one ends that.
+        smtp.send(b".\r\n")
+        smtp.getreply()
+    _require(*mail, ours=True)
+    _require(*to)
+    _require(*data, start=True)
+
+
+def _mail_options(smtp: smtplib.SMTP, message: Message) -> list[str]:
     options = []
     if smtp.has_extn("size"):
-        options.append(f"size={size}")
+        options.append(f"SIZE={len(message.content)}")
     if message.needs_smtputf8:
         if not smtp.has_extn("smtputf8"):
             raise DeliveryFailed(
@@ -209,8 +252,14 @@ def _require_time(before: datetime) -> None:
         raise DeliveryFailed("too late: another worker may have it")
 
 
-def _require(code: int, said: bytes, *, ours: bool = False) -> None:
-    if 200 <= code < 300:
+def _is_yes(reply: _Reply) -> bool:
+    return 200 <= reply[0] < 300
+
+
+def _require(
+    code: int, said: bytes, *, ours: bool = False, start: bool = False
+) -> None:
+    if code == _GO_ON if start else _is_yes((code, said)):
         return
     words = f"{code} {_words(said)}"
     if 500 <= code < 600:

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from library.errors import DeliveryFailed
-from notifier.message import Message, to_bytes
+from notifier.message import Message
 
 
 class FileChannel:
@@ -17,6 +17,7 @@ class FileChannel:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._last = ""
 
     def open(self) -> None:
         """Make the folder.
@@ -29,8 +30,8 @@ class FileChannel:
         except OSError as error:
             raise DeliveryFailed(f"{self._folder}: {error}", ours=True) from error
 
-    def send(self, message: Message, *, before: datetime) -> str:  # noqa: ARG002 -- a file cannot come twice
-        """Write one message; return its file's name.
+    def hand_over(self, message: Message, *, before: datetime) -> None:  # noqa: ARG002 -- a file cannot come twice
+        """Write one message.
 
         Raises:
             DeliveryFailed: The disk is full, or the folder cannot be written.
@@ -39,13 +40,17 @@ class FileChannel:
         draft = path.with_suffix(f".{os.getpid()}.part")
         try:
             with draft.open("wb") as file:
-                file.write(to_bytes(message))
+                file.write(message.content)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
         except OSError as error:
             raise DeliveryFailed(f"{path}: {error}", ours=True) from error
-        return path.name
+        self._last = path.name
+
+    def answer(self) -> str:
+        """Return the name of the last message's file."""
+        return self._last
 
     def close(self) -> None:
         """There is nothing to let go of."""

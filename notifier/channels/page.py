@@ -11,7 +11,10 @@ class PageChannel:
     def open(self) -> None:
         """It is always ready."""
 
-    def send(self, message: Message, *, before: datetime) -> str:  # noqa: ARG002 -- nothing travels
+    def hand_over(self, message: Message, *, before: datetime) -> None:
+        """Nothing travels."""
+
+    def answer(self) -> str:
         """Say that it is there."""
         return "shown"
 

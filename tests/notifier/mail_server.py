@@ -58,6 +58,7 @@ class MailServer:
     script: Script = always_yes
     password: str = ""
     smtputf8: bool = True
+    pipelining: bool = False
     tls: ssl.SSLContext | None = None
     taken: list[Taken] = field(default_factory=list)
     verbs: list[str] = field(default_factory=list)
@@ -132,6 +133,8 @@ class _Handler:
         self._owner.connections += 1
         session.host_name = hostname
         answer = await self._answer("EHLO", "", server)
+        if self._owner.pipelining:
+            responses.insert(1, "250-PIPELINING")
         return [answer] if answer else responses
 
     async def handle_MAIL(  # noqa: N802 -- aiosmtpd calls it so

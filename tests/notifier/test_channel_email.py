@@ -39,9 +39,14 @@ def send(server: MailServer, message: Message | None = None) -> str:
     channel = EmailChannel(parse_server(server.url), timeouts=QUICK)
     try:
         channel.open()
-        return channel.send(message or letter(), before=utc_now() + timedelta(hours=1))
+        return carry(channel, message)
     finally:
         channel.close()
+
+
+def carry(channel: EmailChannel, message: Message | None = None) -> str:
+    channel.hand_over(message or letter(), before=utc_now() + timedelta(hours=1))
+    return channel.answer()
 
 
 def says(verb: str, answer: str) -> Script:
@@ -70,11 +75,12 @@ def test_a_message_arrives_as_it_was_written() -> None:
         ("DATA", "452 4.3.1 full", False, False),
     ],
 )
+@pytest.mark.parametrize("pipelining", [False, True], ids=["in turn", "at once"])
 def test_each_answer_is_told_by_its_meaning(
-    verb: str, answer: str, permanent: bool, ours: bool
+    verb: str, answer: str, permanent: bool, ours: bool, pipelining: bool
 ) -> None:
     with (
-        MailServer(says(verb, answer)) as server,
+        MailServer(says(verb, answer), pipelining=pipelining) as server,
         pytest.raises(DeliveryFailed) as caught,
     ):
         send(server)
@@ -134,7 +140,7 @@ def test_starttls_encrypts_and_a_certificate_nobody_knows_is_refused(
     with MailServer(tls=context) as server:
         url = f"smtp://localhost:{server.port}?starttls=1"
         channel = EmailChannel(parse_server(url), timeouts=QUICK, context=believing)
-        channel.send(letter(), before=utc_now() + timedelta(hours=1))
+        carry(channel)
         channel.close()
         with pytest.raises(DeliveryFailed, match="certificate") as caught:
             EmailChannel(parse_server(url), timeouts=QUICK).open()
@@ -175,24 +181,56 @@ def test_a_server_that_is_away_leaves_no_doubt() -> None:
     assert not caught.value.ours
 
 
-def test_one_connection_carries_many_and_outlives_a_refusal() -> None:
+@pytest.mark.parametrize("pipelining", [False, True], ids=["in turn", "at once"])
+def test_one_connection_carries_many_and_outlives_a_refusal(pipelining: bool) -> None:
     def script(verb: str, recipient: str) -> str | None:
         refused = verb == "RCPT" and recipient.startswith("nobody")
         return "550 5.1.1 unknown" if refused else None
 
-    before = utc_now() + timedelta(hours=1)
-    with MailServer(script) as server:
+    with MailServer(script, pipelining=pipelining) as server:
         channel = EmailChannel(parse_server(server.url), timeouts=QUICK)
         channel.open()
-        channel.send(letter("a@x.test"), before=before)
+        carry(channel, letter("a@x.test"))
         with pytest.raises(DeliveryFailed, match="unknown"):
-            channel.send(letter("nobody@x.test"), before=before)
+            carry(channel, letter("nobody@x.test"))
         channel.open()
-        channel.send(letter("b@x.test"), before=before)
+        carry(channel, letter("b@x.test"))
         channel.close()
 
     assert server.connections == 1
     assert [one.recipient for one in server.taken] == ["a@x.test", "b@x.test"]
+
+
+def test_a_server_that_waits_for_a_message_to_nobody_gets_none() -> None:
+    """RFC 2920, 3.1: DATA may be let pass though its one recipient was refused."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port, heard = door.getsockname()[1], list[bytes]()
+        answering = Thread(target=_let_data_pass, args=(door, heard))
+        answering.start()
+        channel = EmailChannel(Server("127.0.0.1", port), timeouts=QUICK)
+        with pytest.raises(DeliveryFailed, match="unknown") as caught:
+            carry(channel)
+        channel.close()
+        answering.join()
+
+    assert caught.value.permanent
+    assert heard[heard.index(b"DATA") + 1] == b"."
+
+
+def _let_data_pass(door: socket.socket, heard: list[bytes]) -> None:
+    answers = {
+        b"EHLO": b"250-here\r\n250 PIPELINING",
+        b"MAIL": b"250 fine",
+        b"RCPT": b"550 5.1.1 unknown",
+        b"DATA": b"354 go on",
+        b".": b"554 no valid recipients",
+    }
+    guest, _ = door.accept()
+    with guest, guest.makefile("rb") as lines:
+        guest.sendall(b"220 ready\r\n")
+        for line in lines:
+            heard.append(line.strip())
+            guest.sendall(answers.get(line.strip()[:4].upper(), b"250 fine") + b"\r\n")
 
 
 def test_after_a_cut_the_next_message_gets_a_new_connection() -> None:
@@ -203,10 +241,9 @@ def test_after_a_cut_the_next_message_gets_a_new_connection() -> None:
 
     with MailServer(script) as server:
         channel = EmailChannel(parse_server(server.url), timeouts=QUICK)
-        before = utc_now() + timedelta(hours=1)
         with pytest.raises(DeliveryFailed):
-            channel.send(letter(), before=before)
-        channel.send(letter(), before=before)
+            carry(channel)
+        carry(channel)
         channel.close()
 
     assert server.connections == 2
@@ -217,7 +254,7 @@ def test_past_its_lease_data_is_not_begun() -> None:
     with MailServer() as server:
         channel = EmailChannel(parse_server(server.url), timeouts=QUICK)
         with pytest.raises(DeliveryFailed):
-            channel.send(letter(), before=utc_now())
+            channel.hand_over(letter(), before=utc_now())
         channel.close()
 
     assert "DATA" not in server.verbs
@@ -237,7 +274,7 @@ def test_it_signs_in_where_the_address_has_a_name() -> None:
     with MailServer(password="s3cret") as server:
         url = f"smtp://library:s3cret@127.0.0.1:{server.port}"
         channel = EmailChannel(parse_server(url), timeouts=QUICK)
-        channel.send(letter(), before=utc_now() + timedelta(hours=1))
+        carry(channel)
         channel.close()
 
     assert len(server.taken) == 1

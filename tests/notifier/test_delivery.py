@@ -30,7 +30,7 @@ from notifier import links
 from notifier.alerting import queue_confirm, queue_sign_in
 from notifier.delivery import LEASE, claim_due, deliver_due, holds
 from profiles import contacts, preferences
-from tests.factories import NOON, ada, cy, make_patron
+from tests.factories import NOON, ada, cy, make_loan, make_patron
 from tests.notifier.cast import (
     MINUTE,
     Outbox,
@@ -283,6 +283,51 @@ def test_the_facts_are_read_again_right_before_it_leaves(
     assert outbox.taken == []
     assert only(sessions).state is state
     assert only(sessions).cause
+
+
+def test_what_changes_while_others_are_sent_counts_too(
+    sessions: Sessions, settings: Settings
+) -> None:
+    """All were read and the next one made before the first one left."""
+    with sessions.begin() as session:
+        names = ("Di", "Ed", "Flo", "Gus")
+        patrons = [
+            make_patron(session, name, consents=tuple(ConsentPurpose)) for name in names
+        ]
+        works = [
+            matched(session, one, [f"A {one.name}", f"B {one.name}"]) for one in patrons
+        ]
+    alert(sessions, settings)
+    told: list[str] = []
+
+    def change() -> None:
+        if told:
+            return
+        told.append("changed")
+        with sessions.begin() as session:
+            session.execute(
+                update(Consent)
+                .where(Consent.patron_id == patrons[1].id)
+                .values(withdrawn_at=NOON)
+            )
+            session.execute(
+                update(ContactPoint)
+                .where(ContactPoint.patron_id == patrons[2].id)
+                .values(address="new@patrons.test")
+            )
+            make_loan(session, patrons[3], works[3][0])
+
+    outbox = Outbox(then=change)
+    report = deliver(sessions, settings, outbox)
+
+    assert (report.sent, report.withheld) == (3, 1)
+    assert [one.to.address for one in outbox.taken] == [
+        "di@patrons.test",
+        "new@patrons.test",
+        "gus@patrons.test",
+    ]
+    assert "A Gus" not in outbox.taken[2].text
+    assert "B Gus" in outbox.taken[2].text
 
 
 def test_a_work_borrowed_in_between_is_left_out(

@@ -1,0 +1,98 @@
+"""Mail to librarians about the service itself: no patron's, so no gate and no outbox.
+
+Whoever sends it notes that it was sent; the same Message-ID again is the same mail.
+"""
+
+import hashlib
+import html
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from library.errors import DeliveryFailed
+from library.i18n.messages import PERSIAN, direction, html_lang
+from library.settings import Settings
+from library.vocabulary import Channel, Purpose
+from notifier.channels import MessageChannel
+from notifier.delivery import channels_for
+from notifier.message import Mailbox, Message
+
+_IN_TIME = timedelta(minutes=5)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A mail to a librarian, in their language."""
+
+    name: str
+    address: str
+    locale: str
+    subject: str
+    lines: Sequence[str]
+    key: str
+    """The same for the same news."""
+
+
+def send_letters(
+    settings: Settings,
+    letters: Iterable[Letter],
+    *,
+    at: datetime,
+    channel: MessageChannel | None = None,
+) -> int:
+    """Send letters; return how many were taken. One that is refused stops no other.
+
+    Raises:
+        DeliveryFailed: None was taken.
+    """
+    mail = channel or channels_for(settings)[Channel.EMAIL]
+    sent, trouble = 0, None
+    try:
+        mail.open()
+        for letter in letters:
+            try:
+                mail.hand_over(message_of(settings, letter, at=at), before=at + _IN_TIME)
+                mail.answer()
+                sent += 1
+            except DeliveryFailed as error:
+                logger.warning("a letter to a librarian was not taken: %s", error)
+                trouble = error
+    finally:
+        mail.close()
+    if trouble is not None and not sent:
+        raise trouble
+    return sent
+
+
+def message_of(settings: Settings, letter: Letter, *, at: datetime) -> Message:
+    """Return a letter as a message."""
+    persian = letter.locale == PERSIAN
+    library = settings.library_name_fa if persian else settings.library_name
+    digest = hashlib.sha256(f"{letter.key}\0{letter.address}".encode()).hexdigest()
+    return Message(
+        channel=Channel.EMAIL,
+        purpose=Purpose.ENQUIRY,  # of patrons' purposes the nearest; no gate asks
+        message_id=f"<staff-{digest[:40]}@{settings.mail_domain}>",
+        sender=Mailbox(library, settings.contact),
+        to=Mailbox(letter.name, letter.address),
+        envelope_sender=settings.contact,
+        subject=letter.subject,
+        text="\n".join([letter.subject, "", *letter.lines]) + "\n",
+        html=_html(letter),
+        language=html_lang(letter.locale),
+        date=at,
+        headers=(("Auto-Submitted", "auto-generated"),),
+    )
+
+
+def _html(letter: Letter) -> str:
+    way = direction(letter.locale)
+    lines = "".join(f"<p>{html.escape(line)}</p>" for line in letter.lines if line)
+    return (
+        f'<!DOCTYPE html><html lang="{html_lang(letter.locale)}" dir="{way}">'
+        f'<head><meta charset="utf-8"><title>{html.escape(letter.subject)}</title></head>'
+        f'<body dir="{way}"><h1>{html.escape(letter.subject)}</h1>{lines}</body></html>'
+    )
