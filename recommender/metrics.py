@@ -162,14 +162,16 @@ def ratio(part: IntArray, whole: IntArray) -> Figure:
 
     Patrons differ in how much they were told, and what one patron does hangs together,
     so the interval is that of a ratio of means over patrons (Cochran, Sampling
-    Techniques, 1977, section 2.11), cut to 0 and 1.
+    Techniques, 1977, section 2.11), cut to 0 and 1. Where nobody took anything, or all
+    took everything, that would be no width at all: then it is the rule of three
+    (Hanley, Lippman-Hand: If Nothing Goes Wrong, Is Everything All Right? 1983).
     """
     n, total = len(whole), int(whole.sum())
     if not total:
         return Figure(float("nan"), float("nan"), float("nan"), n)
     value = float(part.sum() / total)
     spread = float(((part - value * whole) ** 2).sum() * n / max(n - 1, 1)) ** 0.5
-    error = _CERTAINTY * spread / total
+    error = _CERTAINTY * spread / total if spread else 3 / n
     return Figure(value, max(value - error, 0.0), min(value + error, 1.0), n)
 
 

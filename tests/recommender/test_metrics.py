@@ -16,6 +16,7 @@ from recommender.metrics import (
     ndcg,
     novelty,
     order_of_ties,
+    ratio,
     recall,
     served,
 )
@@ -121,3 +122,23 @@ def test_the_interval_holds_the_mean() -> None:
 
     assert found.value == 0.5
     assert found.low == pytest.approx(0.5 - 1.96 * 0.25)
+
+
+def test_a_ratio_of_patrons_counts_has_an_interval() -> None:
+    found = ratio(np.array([1, 0, 2, 0]), np.array([2, 2, 4, 2]))
+
+    assert found.value == pytest.approx(0.3)
+    assert 0 <= found.low < 0.3 < found.high <= 1
+    assert found.patrons == 4
+
+
+def test_of_nothing_taken_the_interval_still_has_a_width() -> None:
+    none = ratio(np.zeros(30, np.int64), np.full(30, 5))
+    every = ratio(np.full(30, 5), np.full(30, 5))
+
+    assert (none.value, none.low, none.high) == (0, 0, pytest.approx(0.1))
+    assert (every.value, every.low, every.high) == (1, pytest.approx(0.9), 1)
+
+
+def test_a_ratio_of_nobody_is_no_number() -> None:
+    assert np.isnan(ratio(np.zeros(0, np.int64), np.zeros(0, np.int64)).value)
