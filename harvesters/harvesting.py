@@ -187,7 +187,7 @@ def _seen(run: Run) -> int:
 
 
 def _succeed(session: Session, task: Task, run: Run, *, at: datetime) -> None:
-    source = session.get_one(Source, task.id)
+    source = _locked(session, task.id)
     headers = run.fetched.headers if run.fetched else {}
     source.next_check_at = next_check(
         at,
@@ -278,8 +278,13 @@ def record_run(
     )
 
 
+def _locked(session: Session, source_id: int) -> Source:
+    # Others write their part of its cursor too.
+    return session.get_one(Source, source_id, with_for_update=True)
+
+
 def _keep(session: Session, source_id: int, **kept: Any) -> None:
-    source = session.get_one(Source, source_id)
+    source = _locked(session, source_id)
     source.cursor = {**source.cursor, **kept}
 
 

@@ -1,6 +1,6 @@
 """Sources that librarians have to be told of: failing ones, and ones gone silent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -23,32 +23,72 @@ _RUNS = 20
 class SourceWarning:
     """A source that needs a librarian, and why."""
 
+    source_id: int
     code: str
+    branch_id: int | None
     failures: int
-    why: str
+    error: str | None
+    """Of its last harvest; None where it is silent."""
+    silent_days: int | None
+    """For how long it has brought nothing; None where it fails."""
+    today: str
+    """The day of its branch on which it is told of."""
+
+    @property
+    def why(self) -> str:
+        """Say in English what is the matter."""
+        return self.error or f"nothing new for {self.silent_days} days"
 
 
-def due_warnings(session: Session, *, at: datetime) -> list[SourceWarning]:
-    """Return the sources to be told of now, and note that they were.
+def due_warnings(session: Session, way: str, *, at: datetime) -> list[SourceWarning]:
+    """Return the sources that are still to be told of today, the worst first.
 
     Each is told at its third failure or when it is silent beyond its habit, and then
     once a day, by the calendar of its branch.
+
+    Args:
+        session: Only read.
+        way: By which they are told, such as `email`: each has its own turn.
+        at: Now.
     """
-    warnings = []
     rows = session.execute(
         select(Source, Branch.zone)
         .outerjoin(Branch, Branch.id == Source.branch_id)
         .where(Source.url != "")
         .order_by(Source.failures.desc(), Source.code)
     ).all()
+    warnings = []
     for source, zone in rows:
-        why = _why(session, source, at=at)
         today = at.astimezone(ZoneInfo(zone or "UTC")).date().isoformat()
-        if why is None or source.cursor.get("warned_on") == today:
+        if source.cursor.get("warned", {}).get(way) == today:
             continue
-        source.cursor = {**source.cursor, "warned_on": today}
-        warnings.append(SourceWarning(source.code, source.failures, why))
+        error = _error(session, source)
+        silent = None if error else _silence(session, source, at=at)
+        if error is None and silent is None:
+            continue
+        warnings.append(
+            SourceWarning(
+                source.id,
+                source.code,
+                source.branch_id,
+                source.failures,
+                error,
+                silent.days if silent else None,
+                today,
+            )
+        )
     return warnings
+
+
+def note_warnings(
+    session: Session, way: str, warnings: Iterable[SourceWarning]
+) -> None:
+    """Keep that these were told by this way."""
+    for warning in warnings:
+        source = session.get(Source, warning.source_id, with_for_update=True)
+        if source is not None:
+            warned = {**source.cursor.get("warned", {}), way: warning.today}
+            source.cursor = {**source.cursor, "warned": warned}
 
 
 def silence(brought_at: Sequence[datetime], *, at: datetime) -> timedelta | None:
@@ -66,20 +106,23 @@ def silence(brought_at: Sequence[datetime], *, at: datetime) -> timedelta | None
     return now if now > max(habit * _HABITS, _LEAST_SILENCE) else None
 
 
-def _why(session: Session, source: Source, *, at: datetime) -> str | None:
-    if source.failures >= GRACE:
-        error = session.scalar(
-            select(Harvest.error)
-            .where(Harvest.source_id == source.id, Harvest.error.is_not(None))
-            .order_by(Harvest.id.desc())
-            .limit(1)
-        )
-        return error or "it fails"
+def _error(session: Session, source: Source) -> str | None:
+    if source.failures < GRACE:
+        return None
+    error = session.scalar(
+        select(Harvest.error)
+        .where(Harvest.source_id == source.id, Harvest.error.is_not(None))
+        .order_by(Harvest.id.desc())
+        .limit(1)
+    )
+    return error or "it fails"
+
+
+def _silence(session: Session, source: Source, *, at: datetime) -> timedelta | None:
     brought = session.scalars(
         select(Harvest.started_at)
         .where(Harvest.source_id == source.id, Harvest.added > 0)
         .order_by(Harvest.started_at.desc())
         .limit(_RUNS)
     ).all()
-    silent = silence(brought[::-1], at=at)
-    return f"nothing new for {silent.days} days" if silent else None
+    return silence(brought[::-1], at=at)

@@ -47,9 +47,11 @@ class Settings:
     """The library's time zone, an IANA name."""
     fetch_allow: tuple[str, ...] = ()
     """Private hosts a source may be read from, as host:port, with commas."""
+    warn_webhook: str = ""
+    """Where failing sources are told to, signed; empty: by mail alone."""
     deliver_only_to: tuple[str, ...] = ()
     """A test installation: addresses or @domains that may get mail; others get none."""
-    floor: float = 0.0
+    floor: float = 1.0
     """The least score worth telling, where a branch sets none."""
     allowance: int = 20
     """Alerts per patron and week, where a branch sets none."""

@@ -109,7 +109,7 @@ def _never_there(
         return Cause.STOPPED
     if not contact.verified and purpose is not Purpose.CONFIRM:
         return Cause.UNCONFIRMED
-    return None if _is_listed(contact.address, house.only_to) else Cause.TEST
+    return None if is_listed(contact.address, house.only_to) else Cause.TEST
 
 
 def _later(
@@ -135,7 +135,8 @@ def cap_until(recent: tuple[datetime, ...], cap: int, at: datetime) -> datetime 
     return recent[-cap] + CAP_WINDOW if cap > 0 else at + CAP_WINDOW
 
 
-def _is_listed(address: str, only_to: tuple[str, ...]) -> bool:
+def is_listed(address: str, only_to: tuple[str, ...]) -> bool:
+    """Tell whether an address may get mail from an installation that names some."""
     if not only_to:
         return True
     address = address.casefold()

@@ -8,7 +8,7 @@ import html
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 
 from library.errors import DeliveryFailed
 from library.i18n.messages import PERSIAN, direction, html_lang
@@ -16,9 +16,11 @@ from library.settings import Settings
 from library.vocabulary import Channel, Purpose
 from notifier.channels import MessageChannel
 from notifier.delivery import channels_for
+from notifier.gate import is_listed
 from notifier.message import Mailbox, Message
 
-_IN_TIME = timedelta(minutes=5)
+# No other worker may have it: there is no lease that could end.
+_NO_END = datetime.max.replace(tzinfo=UTC)
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +51,16 @@ def send_letters(
         DeliveryFailed: None was taken.
     """
     mail = channel or channels_for(settings)[Channel.EMAIL]
+    allowed = [
+        one for one in letters if is_listed(one.address, settings.deliver_only_to)
+    ]
     sent, trouble = 0, None
     try:
         mail.open()
-        for letter in letters:
+        for letter in allowed:
             try:
-                mail.hand_over(message_of(settings, letter, at=at), before=at + _IN_TIME)
+                message = message_of(settings, letter, at=at)
+                mail.hand_over(message, before=_NO_END)
                 mail.answer()
                 sent += 1
             except DeliveryFailed as error:
@@ -89,10 +95,9 @@ def message_of(settings: Settings, letter: Letter, *, at: datetime) -> Message:
 
 
 def _html(letter: Letter) -> str:
-    way = direction(letter.locale)
+    lang, way = html_lang(letter.locale), direction(letter.locale)
+    subject = html.escape(letter.subject)
     lines = "".join(f"<p>{html.escape(line)}</p>" for line in letter.lines if line)
-    return (
-        f'<!DOCTYPE html><html lang="{html_lang(letter.locale)}" dir="{way}">'
-        f'<head><meta charset="utf-8"><title>{html.escape(letter.subject)}</title></head>'
-        f'<body dir="{way}"><h1>{html.escape(letter.subject)}</h1>{lines}</body></html>'
-    )
+    head = f'<head><meta charset="utf-8"><title>{subject}</title></head>'
+    body = f'<body dir="{way}"><h1>{subject}</h1>{lines}</body>'
+    return f'<!DOCTYPE html><html lang="{lang}" dir="{way}">{head}{body}</html>'

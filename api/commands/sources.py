@@ -17,6 +17,7 @@ from api.commands.options import (
 )
 from api.commands.output import bar, say, table
 from api.plain import plain
+from api.working.warning import webhook_secret
 from harvesters.fetching.fetch import Fetcher
 from harvesters.harvesting import HarvestReport, harvest_due
 from harvesters.harvesting import harvest as harvest_one
@@ -170,6 +171,13 @@ def test(
             click.echo(_words_of_trial(trial))
     if failed:
         raise click.exceptions.Exit(1)
+
+
+@source.command("webhook-secret")
+@pass_runtime
+def webhook_secret_(runtime: Runtime) -> None:
+    """Print the secret by which HAMKHAN_WARN_WEBHOOK knows that we call."""
+    click.echo(webhook_secret(runtime.settings))
 
 
 @click.command()

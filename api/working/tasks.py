@@ -33,6 +33,7 @@ _MODULES = {
     "shelves": "recommender.tasks",
     "alert": "notifier.tasks",
     "tidy": "api.working.tidying",
+    "warn": "api.working.warning",
 }
 
 logger = logging.getLogger(__name__)

@@ -135,6 +135,29 @@ def fetch(
     raise FetchFailed(f"more than {limits.redirects} redirects", cause="redirect")
 
 
+def post(
+    fetcher: Fetcher,
+    url: str,
+    body: bytes,
+    *,
+    headers: Mapping[str, str],
+    at: datetime,
+    limits: Limits = FEED,
+) -> None:
+    """Post a body; a redirect is a refusal, as the body is meant for this address.
+
+    Raises:
+        FetchFailed: It was not taken.
+    """
+    here = _checked(url, None)
+    request = _request(fetcher, here, Validators(), headers, body=body)
+    limits = fetcher.limits or limits
+    with fetcher.turn(urlsplit(here).hostname or ""):
+        answer = _exchange(fetcher, request, Deadline(limits.seconds), limits)
+    if answer.status // 100 != 2:
+        raise _refusal(answer, at)
+
+
 @dataclass(frozen=True)
 class _Answer:
     status: int
@@ -164,7 +187,12 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _request(
-    fetcher: Fetcher, url: str, validators: Validators, secrets: Mapping[str, str]
+    fetcher: Fetcher,
+    url: str,
+    validators: Validators,
+    secrets: Mapping[str, str],
+    *,
+    body: bytes | None = None,
 ) -> httpx2.Request:
     headers = {
         "User-Agent": fetcher.agent,
@@ -179,7 +207,8 @@ def _request(
     if validators.last_modified:
         headers["If-Modified-Since"] = validators.last_modified
     try:
-        return httpx2.Request("GET", url, headers=headers)
+        method = "GET" if body is None else "POST"
+        return httpx2.Request(method, url, headers=headers, content=body)
     except (httpx2.InvalidURL, UnicodeError) as error:
         raise FetchFailed(f"no address: {url[:200]!r}", cause="not_allowed") from error
 
@@ -237,16 +266,20 @@ def _fetched(
     # "Not changed" answers a question; from a server that was not asked it is broken.
     expected = {200, 304} if asked != Validators() else {200}
     if answer.status not in expected:
-        raise FetchFailed(
-            f"the server answered {answer.status}",
-            cause="gone" if answer.status == httpx2.codes.GONE else "status",
-            retry_after=retry_after(answer.headers.get("retry-after", ""), at),
-        )
+        raise _refusal(answer, at)
     validators = Validators(
         answer.headers.get("etag"), answer.headers.get("last-modified")
     )
     body = answer.body if answer.status == httpx2.codes.OK else None
     return Fetched(body, url, moved_to, validators, answer.headers)
+
+
+def _refusal(answer: _Answer, at: datetime) -> FetchFailed:
+    return FetchFailed(
+        f"the server answered {answer.status}",
+        cause="gone" if answer.status == httpx2.codes.GONE else "status",
+        retry_after=retry_after(answer.headers.get("retry-after", ""), at),
+    )
 
 
 def retry_after(header: str, at: datetime) -> int | None:

@@ -20,6 +20,7 @@ class Asked:
     path: str
     query: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
 
 @dataclass
@@ -82,7 +83,8 @@ def site() -> Iterator[Site]:
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
             headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = served.answer(Asked(parts.path, parts.query, headers))
+            body = self.rfile.read(int(headers.get("content-length", "0")))
+            answer = served.answer(Asked(parts.path, parts.query, headers, body))
             self.close_connection = True
             if answer.write is not None:
                 answer.write(self.wfile)
@@ -94,6 +96,9 @@ def site() -> Iterator[Site]:
                 self.send_header("Content-Length", str(len(answer.body)))
             self.end_headers()
             self.wfile.write(answer.body)
+
+        def do_POST(self) -> None:
+            self.do_GET()
 
         def handle(self) -> None:
             with suppress(OSError):  # the client may hang up, as some tests want

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from harvesters.fetching.polling import is_settled, next_move
-from harvesters.health import due_warnings, silence
+from harvesters.health import due_warnings, note_warnings, silence
 from library.db import Sessions
 from library.tables import Branch, Harvest
 from tests.factories import NOON, make_source
@@ -14,7 +14,9 @@ DAY = timedelta(days=1)
 
 def warned(sessions: Sessions, at: datetime) -> list[tuple[str, str]]:
     with sessions.begin() as session:
-        return [(one.code, one.why) for one in due_warnings(session, at=at)]
+        found = due_warnings(session, "email", at=at)
+        note_warnings(session, "email", found)
+    return [(one.code, one.why) for one in found]
 
 
 def test_the_third_failure_is_told_once_and_then_daily(sessions: Sessions) -> None:
