@@ -4,6 +4,7 @@ A patron is not an address: families share one, and a child's messages go to a g
 The address is read anew before each message, so a changed one also moves what waits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -125,6 +126,37 @@ def add(
         session.add(found)
         session.flush()
     return found
+
+
+def ask_for(
+    session: Session, patron_id: int, channel: Channel, address: str, *, at: datetime
+) -> ContactPoint:
+    """Add a contact point that its patron asks to be reached at.
+
+    One that was stopped starts again and must be confirmed anew.
+
+    Raises:
+        InvalidInput: It is no address of this channel.
+    """
+    point = add(session, patron_id, channel, address, at=at)
+    if point.stopped_at is not None:
+        set_health(point, Health())
+        point.verified_at = None
+        session.flush()
+    return point
+
+
+def unconfirmed(session: Session, patron_id: int) -> Sequence[ContactPoint]:
+    """Return the patron's own addresses that wait to be confirmed, newest first."""
+    return session.scalars(
+        select(ContactPoint)
+        .where(
+            ContactPoint.patron_id == patron_id,
+            ContactPoint.verified_at.is_(None),
+            ContactPoint.stopped_at.is_(None),
+        )
+        .order_by(ContactPoint.id.desc())
+    ).all()
 
 
 def is_email(address: str) -> bool:

@@ -4,6 +4,7 @@ from flask import Flask
 
 from api.pages import (
     answer,
+    confirm,
     feed,
     hidden,
     interests,
@@ -20,6 +21,6 @@ def register(app: Flask) -> None:
     """Add the patron's pages to the application."""
     for room in (
         *(site, sign_in, shelf, hidden, interests, preferences, my_data),
-        *(answer, leave, feed),
+        *(answer, leave, confirm, feed),
     ):
         app.register_blueprint(room.bp)

@@ -139,6 +139,7 @@ def _page(
         row = preferences.get(session, caller.patron_id)
         paused = preferences.pauses(session, caller.patron_id, at=at)
         point = contacts.address_of(session, caller.patron_id, Channel.EMAIL)
+        waiting = contacts.unconfirmed(session, caller.patron_id)
         patron = session.get_one(Patron, caller.patron_id)
     now: dict[str, str] = {
         "rhythm": row.rhythm,
@@ -160,6 +161,7 @@ def _page(
         next_digest_at=row.next_digest_at,
         paused=paused.get(preferences.EVERYTHING),
         point=point,
+        waiting=waiting,
         fault=fault,
         rhythms=RHYTHMS,
         days=[(day, DAYS[day]) for day in week(locale)],

@@ -2,14 +2,13 @@
 
 from flask import Blueprint, render_template, request, url_for
 from flask import session as browser
-from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from api import context
 from api.auth import magic_link, principal
-from api.auth.attempts import PER_ADDRESS, PER_IDENTITY, allowed, folded_identity
 from api.web import forms
 from api.web.error_pages import page
+from api.web.limits import within_limits
 from library.clock import utc_now
 from library.db import reading
 from library.i18n.messages import _
@@ -37,7 +36,7 @@ def send() -> Response | tuple[str, int]:
         return _asked_again(back, _("Type your e-mail address or card number."))
     at = utc_now()
     with context.sessions().begin() as session:
-        fine = _within_limits(session, identity, "ask")
+        fine = within_limits(session, "ask", identity)
         if fine:
             magic_link.ask(session, context.settings(), identity, at=at)
     if not fine:
@@ -60,7 +59,7 @@ def use_code() -> Response | tuple[str, int]:
     at = utc_now()
     typed, patron_id = forms.text("code"), None
     with context.sessions().begin() as session:
-        if fine := _within_limits(session, identity, "code"):
+        if fine := within_limits(session, "code", identity):
             named = magic_link.patrons_named(session, identity)
             patron_id = magic_link.use_code(
                 session, context.settings(), named, typed, at=at
@@ -123,27 +122,6 @@ def _let_in(patron_id: int) -> Response:
 
 def _asked_again(back: str, fault: str) -> tuple[str, int]:
     return render_template("sign_in.html", back=back, fault=fault), 422
-
-
-def _within_limits(session: Session, identity: str, kind: str) -> bool:
-    at, settings = utc_now(), context.settings()
-    by_address = allowed(
-        session,
-        settings,
-        f"{kind}-from",
-        request.remote_addr or "",
-        limit=PER_ADDRESS,
-        at=at,
-    )
-    by_identity = allowed(
-        session,
-        settings,
-        f"{kind}-for",
-        folded_identity(identity),
-        limit=PER_IDENTITY,
-        at=at,
-    )
-    return by_address and by_identity
 
 
 def _identity() -> str | None:

@@ -20,8 +20,9 @@ from library.clock import utc_now
 from library.db import Sessions, make_engine, make_sessions
 from library.settings import Settings
 from library.tables import Base, Harvest, Patron, SignedIn, Staff
-from library.vocabulary import ReasonKind, Verdict
-from notifier.links import leave_token, verdict_token
+from library.vocabulary import Channel, ReasonKind, Verdict
+from notifier.links import confirm_token, leave_token, verdict_token
+from profiles import contacts
 from tests import databases
 from tests.browsing import Browser, Page, make_staff
 from tests.factories import (
@@ -89,6 +90,9 @@ def _furnished(settings: Settings, sessions: Sessions) -> House:
             make_loan(session, patron, make_work(session, f"Lent to {patron.name}"))
         source = make_source(session)
         session.add(Harvest(source_id=source.id, started_at=NOON))
+        point = contacts.add(
+            session, patrons["en"].id, Channel.EMAIL, "new@patrons.test", at=NOON
+        )
         link = magic_link.make_link(session, settings, patrons["en"].id, at=utc_now())
     staff = make_staff(sessions)
     arguments: dict[str, dict[str, object]] = {
@@ -96,6 +100,7 @@ def _furnished(settings: Settings, sessions: Sessions) -> House:
             "token": verdict_token(settings.secret, alerts[0].id, Verdict.WANTED)
         },
         "leave.ask": {"token": leave_token(settings.secret, 1, "all")},
+        "confirm.ask": {"token": confirm_token(settings.secret, point.id)},
         "sign_in.confirm": {"token": link.link.rpartition("/")[2]},
         "feed.show": {"token": "ended"},
         "sources.log": {"source_id": source.id},
