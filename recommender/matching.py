@@ -136,6 +136,7 @@ def _find(
         scored.curated,
         block.nos,
         np.array(floors, np.float32),
+        asked=block.asked,
         sides=run.sides,
         size=LONGEST,
         caps=Caps(),

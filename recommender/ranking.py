@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recommender.arrays import FloatArray
+from recommender.arrays import FloatArray, IntArray
 from recommender.curation import Curated
 from recommender.diversity import Caps, Sides, diversify
 from recommender.metrics import NOBODY, BoolArray
@@ -32,11 +32,12 @@ class Chosen:
     below_floor: BoolArray
 
 
-def worth_telling(
+def worth_telling(  # noqa: PLR0913 -- a choice rests on as much
     curated: Curated,
     nos: BoolArray,
     floors: FloatArray,
     *,
+    asked: tuple[IntArray, IntArray] | None = None,
     sides: Sequence[Sides],
     size: int,
     caps: Caps,
@@ -46,7 +47,9 @@ def worth_telling(
     Args:
         curated: Scores after the rules, shape (patrons, candidates).
         nos: What is out of the question whatever its score.
-        floors: Shape (patrons,), the least score worth telling; a pin is told anyway.
+        floors: Shape (patrons,), the least score worth telling; a pin is told anyway,
+            and what was asked for.
+        asked: Rows and places that a stated interest or a rule brings.
         sides: Of the candidates, for the caps.
         size: Longest list.
         caps: Of variety.
@@ -55,6 +58,8 @@ def worth_telling(
     if curated.pinned.any():
         raised = scores + np.float32(PINNED) * curated.pinned
         scores = raised.astype(np.float32, copy=False)
+    if asked is not None and len(asked[0]):
+        scores = _let_in(scores, floors, asked)
     top = best_above(scores, floors, min(size * FURTHER, len(sides)), nos=nos)
     counts = (top != NOBODY).sum(axis=1).tolist()
     places = [
@@ -64,3 +69,14 @@ def worth_telling(
     untold = np.array([not row for row in places], bool)
     untold[untold] = (np.isfinite(scores[untold]) & ~nos[untold]).any(axis=1)
     return Chosen(places, untold)
+
+
+def _let_in(
+    scores: FloatArray, floors: FloatArray, asked: tuple[IntArray, IntArray]
+) -> FloatArray:
+    """Lift to the floor what was asked for; what is excluded stays so."""
+    lifted = scores.copy()
+    there = np.isfinite(scores[asked])
+    cells = asked[0][there], asked[1][there]
+    lifted[cells] = np.maximum(scores[cells], floors[cells[0]])
+    return lifted

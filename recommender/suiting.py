@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from threadpoolctl import threadpool_limits
 
 from library.settings import Settings
 from library.tables import Branch
@@ -88,6 +89,14 @@ class Block:
     hits: Hits
     nos: BoolArray
     disliked: csr_matrix | None = None
+
+    @property
+    def asked(self) -> tuple[IntArray, IntArray]:
+        """Rows and places that an interest brings which the patron stated."""
+        wishes = self.audience.interests
+        stated = np.array([not wish.inferred for wish in wishes], bool)
+        mine = stated[self.hits.interest] & (self.hits.value > 0)
+        return self.hits.row[mine], self.hits.place[mine]
 
 
 @dataclass(frozen=True)
@@ -344,18 +353,21 @@ def _explanations(
     found: dict[Cell, Explanation] = {}
     if run.served is None or block.history is None:
         return found
-    for lines, shares in scored.told:
-        for index, line in enumerate(lines):
-            row = int(block.rows[line])
-            if not (mine := list(chosen.places[row])):
-                continue
-            explained = explain(
-                run.served.model,
-                block.history.take(line[None]),
-                run.columns[mine],
-                {name: share[index, mine] for name, share in shares.items()},
-            )
-            found.update(zip([(row, place) for place in mine], explained, strict=True))
+    # One patron's products are small: threads would wait longer than they multiply.
+    with threadpool_limits(1, "blas"):
+        for lines, shares in scored.told:
+            for index, line in enumerate(lines):
+                row = int(block.rows[line])
+                if not (mine := list(chosen.places[row])):
+                    continue
+                explained = explain(
+                    run.served.model,
+                    block.history.take(line[None]),
+                    run.columns[mine],
+                    {name: share[index, mine] for name, share in shares.items()},
+                )
+                cells = [(row, place) for place in mine]
+                found.update(zip(cells, explained, strict=True))
     return found
 
 

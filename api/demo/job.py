@@ -84,8 +84,6 @@ def demo_settings(settings: Settings, *, port: int) -> Settings:
         base_url=f"http://127.0.0.1:{port}",
         zone="Asia/Tehran",
         contact="library@demo.test",
-        # A sample should show that less is told rather than much.
-        floor=1.0,
     )
 
 

@@ -120,8 +120,9 @@ def test_what_is_like_a_disliked_work_comes_lower(
 def test_an_arm_of_its_own_weights_scores_its_patrons_its_own_way(
     sessions: Sessions, trained: Settings
 ) -> None:
+    low = replace(trained, floor=-9.0)
     stars = new_work(sessions, "Evenings under the stars", STARS)
-    before = _scores(run(sessions, trained, dry_run=True), stars)
+    before = _scores(run(sessions, low, dry_run=True), stars)
     arms = {"now": Arm(0.5), "plain": Arm(0.5, {"latest": 1.0})}
     with sessions.begin() as session:
         row = experiments.begin(
@@ -136,7 +137,7 @@ def test_an_arm_of_its_own_weights_scores_its_patrons_its_own_way(
         patrons = session.scalars(select(Patron)).all()
         plain = {p.id for p in patrons if trial.arm_of(p.key) == "plain"}
 
-    after = _scores(run(sessions, trained, dry_run=True), stars)
+    after = _scores(run(sessions, low, dry_run=True), stars)
 
     assert plain
     same = before.keys() - plain
@@ -299,6 +300,23 @@ def test_below_the_floor_nothing_is_told(sessions: Sessions, trained: Settings) 
     assert report.matched == 0
     assert report.below_floor == report.patrons
     assert not matched(sessions, work)
+
+
+def test_what_a_patron_asked_for_is_told_below_the_floor(
+    sessions: Sessions, trained: Settings
+) -> None:
+    work = new_work(sessions, "Evenings under the stars", STARS)
+    other = new_work(sessions, "Evenings at the stove", COOKS)
+    with sessions.begin() as session:
+        patron = ada(session)
+        make_interest(session, patron, STARS, weight=0.2)
+
+    run(sessions, replace(trained, floor=50.0))
+
+    found = matched(sessions, work)
+    assert set(found) == {patron.external_id}
+    assert found[patron.external_id].score < 50
+    assert not matched(sessions, other)
 
 
 def test_a_branch_sets_its_own_floor(sessions: Sessions, trained: Settings) -> None:
