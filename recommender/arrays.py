@@ -130,8 +130,8 @@ class History:
         """The patron of each pair, shape (pairs,)."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
-    def matrix(self, half_life: float | None = None) -> csr_matrix:
-        """Return patrons x works, float32, each loan halved every `half_life` days.
+    def faded(self, half_life: float | None = None) -> FloatArray:
+        """Return each pair's weight, shape (pairs,), halved every `half_life` days.
 
         Age counts from the patron's own newest loan: someone who paused for years
         keeps a history, and only the proportions within it matter.
@@ -141,10 +141,12 @@ class History:
             newest = self.age[np.minimum(self.indptr[:-1], len(self.age) - 1)]
             age = self.age - np.repeat(newest, self.lengths)
             weight = weight * np.exp2(-age / np.float32(half_life))
-        shape = (len(self), self.n_works)
-        return csr_matrix(
-            (weight.astype(np.float32), self.column, self.indptr), shape=shape
-        )
+        return weight.astype(np.float32)
+
+    def matrix(self, half_life: float | None = None) -> csr_matrix:
+        """Return patrons x works, float32, the pairs weighed as `faded` does."""
+        pairs = self.faded(half_life), self.column, self.indptr
+        return csr_matrix(pairs, shape=(len(self), self.n_works))
 
     def take(self, rows: IntArray) -> History:
         """Return the histories of some rows, in that order."""

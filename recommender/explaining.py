@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, issparse
 
 from recommender.arrays import FloatArray, History, IntArray
 from recommender.parts import successors
@@ -73,7 +73,7 @@ def explain(
 
 
 class Met:
-    """What one patron's works say of some others, whatever their age: kept.
+    """What one patron's works say of some others, before their age counts: kept.
 
     Parts that differ only in how they weigh the history by age share it.
     """
@@ -82,28 +82,33 @@ class Met:
         self.history = history
         self.columns = columns
         self._links: dict[int, FloatArray] = {}
+        self._faded: dict[float | None, FloatArray] = {}
 
     def links(self, fitted: Links | Content | Semantics) -> FloatArray:
         """Return what speaks from each work to each other, shape (pairs, columns)."""
-        key = id(fitted.works if isinstance(fitted, Semantics) else _matrix_of(fitted))
-        if key not in self._links:
-            self._links[key] = self._linked(fitted)
-        return self._links[key]
+        # The vectors tell the parts apart: a part itself may be made anew.
+        kept = fitted.matrix if isinstance(fitted, Links) else _vectors(fitted)
+        if id(kept) not in self._links:
+            self._links[id(kept)] = self._linked(fitted)
+        return self._links[id(kept)]
+
+    def faded(self, half_life: float | None) -> FloatArray:
+        """Return how much each work still counts, shape (pairs, 1)."""
+        if half_life not in self._faded:
+            self._faded[half_life] = self.history.faded(half_life)[:, None]
+        return self._faded[half_life]
 
     def _linked(self, fitted: Links | Content | Semantics) -> FloatArray:
-        column = self.history.column
-        if isinstance(fitted, Semantics):
-            return fitted.works[column] @ fitted.works[self.columns].T
-        matrix = _matrix_of(fitted)
+        own, others = self.history.column, self.columns
         if isinstance(fitted, Links):
-            return np.asarray(matrix[column][:, self.columns].toarray(), np.float32)
-        return np.asarray(
-            (matrix[column] @ matrix[self.columns].T).toarray(), np.float32
-        )
+            return np.asarray(fitted.matrix[own][:, others].toarray(), np.float32)
+        vectors = _vectors(fitted)
+        met = vectors[own] @ vectors[others].T
+        return np.asarray(met.toarray() if issparse(met) else met, np.float32)
 
 
-def _matrix_of(fitted: Links | Content) -> csr_matrix:
-    return fitted.matrix if isinstance(fitted, Links) else fitted.vectors
+def _vectors(fitted: Content | Semantics) -> csr_matrix | FloatArray:
+    return fitted.works if isinstance(fitted, Semantics) else fitted.vectors
 
 
 def _split(part: Part, met: Met) -> FloatArray:
@@ -112,21 +117,17 @@ def _split(part: Part, met: Met) -> FloatArray:
     Exact where the part adds up; for ALS the decomposition of Hu, Koren, Volinsky
     (2008), section 5. Zeros where the part does not read the history.
     """
-    fitted, history = part.fitted, met.history
+    fitted, read = part.fitted, met.faded(part.half_life)
     match fitted:
         case Links() | Content() | Semantics():
-            return _read(part, history) * met.links(fitted)
+            return read * met.links(fitted)
         case Factors():
-            return _by_factors(fitted, _read(part, history), met)
+            return _by_factors(fitted, read, met)
         case Succession():
-            return _by_bands(fitted, part, history, met.columns)
+            return _by_bands(fitted, part, met.history, met.columns)
         case _:
-            shape = len(history.column), len(met.columns)
+            shape = len(read), len(met.columns)
             return np.zeros(shape, np.float32)
-
-
-def _read(part: Part, history: History) -> FloatArray:
-    return np.asarray(history.matrix(part.half_life).data[:, None], np.float32)
 
 
 def _by_bands(
@@ -140,13 +141,17 @@ def _by_bands(
 
 
 def _by_factors(factors: Factors, read: FloatArray, met: Met) -> FloatArray:
-    """Solve in the patron's few works, not in the many dimensions (Woodbury)."""
-    own = factors.works[met.history.column]
+    own, others = factors.works[met.history.column], factors.works[met.columns]
     extra = np.float32(factors.alpha) * read
-    first = own @ factors.inverse
-    system = first @ own.T * extra.T
-    system[np.diag_indices_from(system)] += 1
-    towards = np.linalg.solve(system, first @ factors.works[met.columns].T)
+    if len(own) > own.shape[1]:
+        system = factors.gram + own.T @ (extra * own)
+        system[np.diag_indices_from(system)] += factors.ridge
+        towards = own @ np.linalg.solve(system, others.T)
+    else:  # the same in the patron's few works, not in the many dimensions (Woodbury)
+        first = own @ factors.inverse
+        system = first @ own.T * extra.T
+        system[np.diag_indices_from(system)] += 1
+        towards = np.linalg.solve(system, first @ others.T)
     return np.asarray(towards * (1 + extra), np.float32)
 
 

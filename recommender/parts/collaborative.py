@@ -44,11 +44,16 @@ class Factors:
     alpha: float
     regularisation: float
 
+    @property
+    def ridge(self) -> np.float32:
+        """What the diagonal of `gram` is raised by before anything is solved."""
+        return np.float32(self.regularisation + RIDGE)
+
     @cached_property
     def inverse(self) -> FloatArray:
-        """Of `gram` with the regularisation, as the vector of nobody's loans has it."""
-        ridge = (self.regularisation + RIDGE) * np.eye(len(self.gram))
-        return np.asarray(np.linalg.inv(self.gram + ridge), np.float32)
+        """Of `gram` with its ridge, shape (dimension, dimension)."""
+        raised = self.gram + self.ridge * np.eye(len(self.gram))
+        return np.asarray(np.linalg.inv(raised), np.float32)
 
 
 def fit(

@@ -62,15 +62,16 @@ def test_what_the_parts_add_ranks_the_works_as_their_scores_do(
         assert slope == pytest.approx(1, abs=1e-3)
 
 
-def test_the_loans_shares_of_a_factor_score_add_up_to_it() -> None:
+@pytest.mark.parametrize("length", [3, 15], ids=["a short history", "a long one"])
+def test_the_loans_shares_of_a_factor_score_add_up_to_it(length: int) -> None:
     rng = np.random.default_rng(1)
     works = rng.standard_normal((30, 8)).astype(np.float32)
     factors = collaborative.from_works(
         works, np.ones(30, bool), alpha=10, regularisation=0.01
     )
-    own, others = np.array([2, 5, 11]), np.array([20, 21, 29])
-    weight = np.array([1, 0.5, 2], np.float32)
-    history = History(30, np.array([0, 3]), own, weight, None)
+    own, others = np.arange(length), np.array([20, 21, 29])
+    weight = rng.choice([0.5, 1, 2], length).astype(np.float32)
+    history = History(30, np.array([0, length]), own, weight, None)
 
     split = _by_factors(factors, weight[:, None], Met(history, others))
 
