@@ -37,9 +37,11 @@ _NUMBERS = {
 _NUMBER = rf"(?:\d{{1,4}}|{'|'.join(sorted(_NUMBERS, key=len, reverse=True))})\b"
 _DIVISION = r"(?:volumes?|vols?|parts?|pt|book|series|bd|band|tome|том|т|часть|ч|جلد|ج)"
 _VOLUME = re.compile(
-    rf"[,.:،]?\s*\b(?:{_DIVISION}\b\.?\s*({_NUMBER})(?:\s*(?:-|to|and|و)\s*({_NUMBER}))?"
-    rf"|({'|'.join(_ORDINALS)})\s+{_DIVISION}\b)"
+    rf"[,.:،]?\s*(?:\b{_DIVISION}\b\.?\s*({_NUMBER})(?:\s*(?:-|to|and|و)\s*({_NUMBER}))?"
+    rf"|\b({'|'.join(_ORDINALS)})\s+{_DIVISION}\b|#\s?(\d{{1,4}})(?:-(\d{{1,4}}))?$)"
 )
+# A "book" or a bare number counts other pieces than the volumes of the same series.
+_OTHER_PIECES = re.compile(r"\b(book|series)\b|#")
 _SERIES = re.compile(r"\s*\([^()]*(?:#|\bbook |\bکتاب )\s?(\d+(?:-\d+)?)([^()]*)\)")
 _SERIES_PART = re.compile(r"\bpart (\d)")
 _BRACKETS = re.compile(r"\[[^\]]*\]|\s*\([^()]*\)$")
@@ -50,7 +52,10 @@ _EDITION = re.compile(
 )
 _RESPONSIBILITY = re.compile(r"\s/\s(.*)|\s*/$")
 _BY = re.compile(r"(?:by|ed|edited|written|translated|نوشته|ترجمه|تالیف|به کوشش)\b")
-_SUBTITLE = re.compile(r"(?:\s*[:;؛]\s|\s[=\-‐–—]\s)(.*)")
+_SUBTITLE = re.compile(
+    r"(?:\s*[:;؛]\s|\s*:(?=[^\W\d])|\s[=\-‐–—]\s|,\s+(?=or,?\s+(?:the|an?)\b))(.*)"
+)
+_YEARS = re.compile(r"(?<=\d)\s*[\-‐–—]\s*(?=\d)")
 _EXPLAINS = re.compile(
     r"(?:an?|how|why|or|being|the (?:story|life|history)"
     r"|رمان|داستان|زندگی|роман|учебн\w+)\b"
@@ -58,7 +63,8 @@ _EXPLAINS = re.compile(
 # Another work made of the first, though title and creator are the same.
 _OTHER_FORM = re.compile(
     r"\b(?:graphic|comic|play|screenplay|musical|companion|guide|workbook|solutions"
-    r"|abridged|box(?:ed)? ?set|trilogy|omnibus|complete|selections)\b"
+    r"|abridged|box(?:ed)? ?set|trilogy|omnibus|complete|selections"
+    r"|readers?|retold|adaptation|dramati[sz]ation|level \d)\b"
 )
 _ARTICLE = re.compile(r"^(?:the|an?)\s+(?=\w)")
 _NAME_NOISE = re.compile(r"\([^)]*\)|\[[^\]]*\]")
@@ -86,7 +92,7 @@ def work_key(title: str, creators: Sequence[str]) -> str:
         creators: Most responsible first; only the first counts.
     """
     name = _surname(creators[0]) if creators else ""
-    folded = fold(title[:_FIELD_LENGTH])
+    folded = _YEARS.sub("-", fold(title[:_FIELD_LENGTH])).replace(" & ", " and ")
     text, volume = _split_series(_without_responsibility(folded, name))
     main, own_volume = _split_volume(text, has_creator=bool(name))
     key = squash(_ARTICLE.sub("", main.strip())) or squash(folded)
@@ -123,7 +129,9 @@ def _split_volume(text: str, *, has_creator: bool) -> tuple[str, str]:
     main = before[: explains.start()] if explains and has_creator else before
     rest = after if not has_creator or _OTHER_FORM.search(after) else ""
     numbers = [_number(digits) for digits in found.groups() if digits]
-    return f"{_plain(main)} {rest}", "#" + "-".join(map(str, numbers))
+    pieces = _OTHER_PIECES.search(found[0])
+    kind = (pieces[1] or "no") if pieces else ""
+    return f"{_plain(main)} {rest}", f"#{kind}" + "-".join(map(str, numbers))
 
 
 def _main_title(text: str, *, has_creator: bool) -> str:
