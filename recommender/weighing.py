@@ -79,18 +79,40 @@ def ndcg(weights: Weights, pool: Pool) -> Weights:
     return Ranker(pool).of(weights)
 
 
-def choose(names: Sequence[str], pool: Pool) -> tuple[Softening, Weights]:
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for all patrons of a pool together.
+
+    Attributes:
+        softening: Of the scores.
+        weights: Shares, adding up to 1.
+        leaning: Shares of the best part alone, which has half a say where no mix
+            clearly outdoes it; None where one does.
+    """
+
+    softening: Softening
+    weights: Weights
+    leaning: Weights | None = None
+
+    def settle(self, weights: Weights) -> Weights:
+        """Return shares of these weights, half of them the best part's if it leans."""
+        shares = _shares(weights)
+        return shares if self.leaning is None else (shares + self.leaning) / 2
+
+
+def choose(names: Sequence[str], pool: Pool, *, doubtful: bool = False) -> Choice:
     """Find softening and weights for all patrons of a pool together.
 
     Several ways of learning stand for choice, from "the best single part" to a free
     climb. The one is taken that did best on patrons it had not learnt from: those of
     another cut, or another third of the patrons. A pool too large to mislead is
     learnt from and measured whole. Where the best part is not clearly outdone by a
-    mix, the two share: what led in other years may not lead in this one.
+    mix, the two share: what led in other years may not lead in this one. They share
+    too where that is `doubtful`, as patrons of one stretch of time cannot tell it.
     """
     sane = fallback(names)
     if not len(pool):
-        return Softening.ROOT, sane
+        return Choice(Softening.ROOT, sane)
     found = [Learnt(ndcg(sane, pool.soften(Softening.ROOT)), Softening.ROOT, sane)]
     singles = []
     for softening in Softening:
@@ -103,11 +125,14 @@ def choose(names: Sequence[str], pool: Pool) -> tuple[Softening, Weights]:
         found += judged
         singles.append(judged[0])
     best, single = max(found, key=Learnt.mean), max(singles, key=Learnt.mean)
-    weights = best.weights / max(best.weights.sum(), 1e-9)
     lead = best.values - single.values
-    if len(pool) <= CLEAR and not _steady(lead, errors=CLEARLY):
-        weights = (weights + single.weights) / 2
-    return best.softening, _drawn_to(sane, weights, patrons=len(pool))
+    unclear = len(pool) <= CLEAR and not _steady(lead, errors=CLEARLY)
+    leaning = _shares(single.weights) if doubtful or unclear else None
+    return Choice(best.softening, _shares(best.weights), leaning)
+
+
+def _shares(weights: Weights) -> Weights:
+    return np.asarray(weights / max(weights.sum(), 1e-9))
 
 
 @dataclass(frozen=True)
@@ -123,12 +148,10 @@ class Learnt:
         return float(self.values.mean())
 
 
-def _drawn_to(sane: Weights, learnt: Weights, *, patrons: int) -> Weights:
+def trust(names: Sequence[str], learnt: Weights, *, patrons: int) -> Weights:
     """Trust what few patrons teach only a little, what thousands teach wholly."""
     doubt = 1 / (1 + (patrons / FEW_PATRONS) ** 2)
-    return np.asarray(
-        doubt * sane / sane.sum() + (1 - doubt) * learnt / max(learnt.sum(), 1e-9)
-    )
+    return np.asarray(doubt * _shares(fallback(names)) + (1 - doubt) * _shares(learnt))
 
 
 def ways(pool: Pool) -> tuple[Weights, ...]:
