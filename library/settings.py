@@ -37,6 +37,8 @@ class Settings:
     """Told to the servers we harvest, and the sender of mail."""
     bounce_address: str = ""
     """Where servers return mail, told apart by a signed `+tag`; empty: to `contact`."""
+    bounce_mailbox: str = ""
+    """Where returned mail waits: `imaps://user:password@host/FOLDER`, or a folder."""
     domain_rate: int = 0
     """Messages a minute to one receiving domain; 0 leaves it open."""
     daily_brake: int = 0

@@ -31,6 +31,7 @@ FAMILIES = (
     "rules",
     "models",
     "deliveries",
+    "bounces",
     "jobs",
 )
 """What a key may be let into, each for reading or for writing."""

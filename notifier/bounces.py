@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 from enum import StrEnum
-from pathlib import Path
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
@@ -92,23 +91,6 @@ def take_in(
         if report.trouble is None:
             return Taken.NOTHING
         return _count(session, delivery, report.trouble, at)
-
-
-def take_in_folder(
-    sessions: Sessions, settings: Settings, folder: Path, *, at: datetime
-) -> dict[Taken, int]:
-    """Take in every file of a mailbox folder; each goes into `done` beside them.
-
-    A file that was counted and could not be moved is counted once all the same.
-    """
-    counts: dict[Taken, int] = {}
-    done = folder / "done"
-    for path in sorted(p for p in folder.iterdir() if p.is_file()):
-        taken = take_in(sessions, settings, path.read_bytes(), at=at)
-        counts[taken] = counts.get(taken, 0) + 1
-        done.mkdir(exist_ok=True)
-        path.replace(done / path.name)
-    return counts
 
 
 def _trouble(text: str) -> Trouble | None:

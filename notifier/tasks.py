@@ -7,6 +7,7 @@ from typing import Any
 from library.jobs import Progress, Work
 from library.runtime import Runtime
 from notifier.alerting import AlertReport, make_alerts
+from notifier.mailboxes import parse_mailbox, take_in_all
 
 
 def choose_alerts(
@@ -25,4 +26,21 @@ def choose_alerts(
     )
 
 
-WORK: dict[str, Work] = {"alert": choose_alerts}
+def take_in_bounces(
+    runtime: Runtime,
+    parameters: Mapping[str, Any],  # noqa: ARG001 -- as every work has it
+    *,
+    at: datetime,
+    progress: Progress,  # noqa: ARG001 -- as every work has it
+) -> dict[str, int]:
+    """Take in returned mail from the mailbox of the settings, if there is one."""
+    where = runtime.settings.bounce_mailbox
+    if not where:
+        return {}
+    counts = take_in_all(
+        runtime.sessions, runtime.settings, parse_mailbox(where), at=at
+    )
+    return {taken.value: count for taken, count in counts.items()}
+
+
+WORK: dict[str, Work] = {"alert": choose_alerts, "bounces": take_in_bounces}

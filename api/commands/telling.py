@@ -1,17 +1,37 @@
 """`hamkhan alert`, `hamkhan deliver` and `hamkhan ledger`."""
 
+from collections.abc import Mapping
+
 import click
 
 from api.commands.options import at_option, json_option, moment, pass_runtime
-from api.commands.output import bar, say, table
+from api.commands.output import bar, say, say_json, table
 from api.commands.patrons import patron_id_of
 from api.working.leftovers import take_back
 from api.working.naming import worker_name
+from library.clock import utc_now
 from library.db import reading
+from library.errors import InvalidInput
 from library.runtime import Runtime
+from library.vocabulary import DeliveryState
 from notifier import ledger as sent
 from notifier.alerting import AlertReport, make_alerts
+from notifier.bounces import Taken
 from notifier.delivery import DeliveryReport, deliver_due
+from notifier.mailboxes import parse_mailbox, take_in_all
+
+_IN_A_TABLE = 50
+_FIELDS = (
+    "delivery_id",
+    "patron_id",
+    "channel",
+    "address",
+    "message_id",
+    "state",
+    "attempts",
+    "alerts",
+)
+"""What other programs may count on, of each delivery."""
 
 
 @click.command()
@@ -57,17 +77,86 @@ def deliver(
 
 @click.command()
 @click.option("--patron", metavar="ID", help="Only this patron.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True)
+@click.option(
+    "--state", type=click.Choice([*DeliveryState]), help="Only in this state."
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help=f"At most so many; {_IN_A_TABLE} in a table, all as JSON.",
+)
+@click.option("--again", type=int, metavar="ID", help="Send this one again.")
+@click.option("--cancel", type=int, metavar="ID", help="Never send this one.")
 @json_option
 @pass_runtime
-def ledger(runtime: Runtime, *, patron: str | None, limit: int, as_json: bool) -> None:
-    """List what was sent, to which address, and what became of it."""
+def ledger(  # noqa: PLR0913 -- one option each
+    runtime: Runtime,
+    *,
+    patron: str | None,
+    state: str | None,
+    limit: int | None,
+    again: int | None,
+    cancel: int | None,
+    as_json: bool,
+) -> None:
+    """List what was sent, to which address, and what became of it, newest first.
+
+    With --again a message goes out anew, under a Message-ID of its own; with --cancel
+    one that waits never goes.
+    """
+    if again is not None or cancel is not None:
+        _change(runtime, again, cancel)
+        return
     patron_id = patron_id_of(runtime, patron) if patron else None
     with reading(runtime.sessions) as session:
-        rows = sent.ledger(session, patron_id=patron_id, limit=limit)
-    head = ("delivery_id", "at", "state", "attempts", "address", "subject")
+        rows = sent.ledger(
+            session,
+            patron_id=patron_id,
+            state=DeliveryState(state) if state else None,
+            limit=limit or (None if as_json else _IN_A_TABLE),
+        )
+    if as_json:
+        say_json([{name: getattr(row, name) for name in _FIELDS} for row in rows])
+        return
+    head = ("delivery_id", "at", "state", "attempts", "address", "subject", "cause")
     cells = [(*(getattr(row, name) for name in head), len(row.alerts)) for row in rows]
-    say(rows, lambda: table((*head, "works"), cells), as_json=as_json)
+    click.echo(table((*head, "works"), cells))
+
+
+@click.command()
+@click.argument("mailbox", required=False)
+@json_option
+@pass_runtime
+def bounces(runtime: Runtime, *, mailbox: str | None, as_json: bool) -> None:
+    """Take in mail that came back, and complaints.
+
+    MAILBOX is imaps://user:password@host/FOLDER, or a folder or Maildir; left out, it
+    is HAMKHAN_BOUNCE_MAILBOX. What was taken in is marked as seen, or moved.
+    """
+    address = mailbox or runtime.settings.bounce_mailbox
+    if not address:
+        raise InvalidInput("which mailbox? Name it, or set HAMKHAN_BOUNCE_MAILBOX")
+    counts = take_in_all(
+        runtime.sessions, runtime.settings, parse_mailbox(address), at=utc_now()
+    )
+    report = {taken.value: counts[taken] for taken in Taken}
+    say(report, lambda: _bounce_words(report), as_json=as_json)
+
+
+def _change(runtime: Runtime, again: int | None, cancel: int | None) -> None:
+    at = utc_now()
+    with runtime.sessions.begin() as session:
+        if cancel is not None:
+            sent.cancel(session, cancel, at)
+            click.echo(f"delivery {cancel} is never sent")
+        if again is not None:
+            made = sent.resend(session, again, at)
+            click.echo(f"delivery {again} goes out again as {made.id}")
+
+
+def _bounce_words(report: Mapping[str, int]) -> str:
+    told = [f"{count} {words}" for words, count in report.items() if count]
+    return ", ".join(told) or "nothing came back"
 
 
 def alert_words(report: AlertReport) -> str:

@@ -26,17 +26,17 @@ def add() -> Response | tuple[str, int]:
     """Send a link to an address that a patron wants to be reached at."""
     caller, at = context.me(), utc_now()
     address = forms.text("address", longest=254)
+    point = None
     with context.sessions().begin() as session:
-        fine = within_limits(session, "confirm", address) and within_limits(
+        if within_limits(session, "confirm", address) and within_limits(
             session, "confirm-by", str(caller.patron_id)
-        )
-        if fine:
+        ):
             point = contacts.ask_for(
                 session, caller.patron_id, Channel.EMAIL, address, at=at
             )
             if point.verified_at is None:
                 queue_confirm(session, context.settings(), point, at=at)
-    if not fine:
+    if point is None:
         return page(429)
     notices.tell(
         context.say(_("We wrote to this address. Press the button in that message."))

@@ -5,6 +5,7 @@ from apiflask import APIFlask
 from api.rest import (
     acquisitions,
     alerts,
+    bounces,
     deliveries,
     description,
     doors,
@@ -37,6 +38,7 @@ PARTS = (
     rules,
     models,
     deliveries,
+    bounces,
     jobs,
     problems,
     reference,

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from apiflask import APIFlask
 
-from api.rest.doors import SIGNATURE, is_signed, scope_of
+from api.rest.doors import SIGNATURE, is_signed, scope_of, taken_by
 
 PREFIX: Final = "/api/v1"
 _KEY: Final = "key"
@@ -133,6 +133,8 @@ def _complete(operation: dict[str, Any], path: str, method: str, view: object) -
         parameters.append(_ONCE)
     if conditional:
         parameters.append(_IF_MATCH)
+    if whole := taken_by(view):
+        operation["requestBody"] = {"required": True, "content": {whole: {}}}
     for status in _statuses(path, method, conditional=conditional):
         operation["responses"][str(status)] = {
             "description": _WORDS[status],

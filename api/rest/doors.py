@@ -119,6 +119,21 @@ def is_signed(view: object) -> bool:
     return getattr(view, "is_signed", False)
 
 
+def takes(content_type: str) -> Callable[[View], View]:
+    """Say that a view reads the whole body itself, of this type."""
+
+    def decorate(view: View) -> View:
+        view.content_type = content_type  # type: ignore[attr-defined]
+        return view
+
+    return decorate
+
+
+def taken_by(view: object) -> str | None:
+    """Return the type of body that a view reads itself; None if it reads none."""
+    return getattr(view, "content_type", None)
+
+
 def note_read(patron_id: int) -> None:
     """Have the audit say that this patron's data were read."""
     g.setdefault("patrons_read", []).append(patron_id)

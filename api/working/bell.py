@@ -18,6 +18,8 @@ QUEUE_OF = {
     "match": LEARN,
     "shelves": LEARN,
     "alert": NOTIFY,
+    "warn": NOTIFY,
+    "bounces": NOTIFY,
     "tidy": NOTIFY,
 }
 """Which queue's workers do which kind of work."""

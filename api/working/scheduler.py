@@ -61,6 +61,7 @@ TIMETABLE: Final = (
     Recurring("match", every=timedelta(minutes=10)),
     Recurring("alert", every=timedelta(minutes=5)),
     Recurring("warn", every=timedelta(minutes=15)),
+    Recurring("bounces", every=timedelta(minutes=10)),
     Recurring("tidy", hour=1),
     Recurring("infer", hour=2),
     Recurring("shelves", hour=3),

@@ -32,6 +32,7 @@ _MODULES = {
     "match": "recommender.tasks",
     "shelves": "recommender.tasks",
     "alert": "notifier.tasks",
+    "bounces": "notifier.tasks",
     "tidy": "api.working.tidying",
     "warn": "api.working.warning",
 }
