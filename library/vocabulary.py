@@ -19,6 +19,13 @@ class SourceKind(StrEnum):
     PUSH = "push"
 
 
+class RegroupingKind(StrEnum):
+    """What a librarian did to works."""
+
+    JOIN = "join"
+    SPLIT = "split"
+
+
 class NewMeans(StrEnum):
     """What makes a work new here, as the library chooses per source."""
 

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from library.db import Base, pk, short
-from library.vocabulary import NewMeans, SourceKind
+from library.vocabulary import NewMeans, RegroupingKind, SourceKind
 
 
 class Source(Base):
@@ -91,6 +91,43 @@ class Work(Base):
     sort_key: Mapped[str]
     fold_version: Mapped[int]
     created_at: Mapped[datetime]
+
+
+class JoinedWork(Base):
+    """A work that is part of another: its key leads there, and it is shown nowhere."""
+
+    __tablename__ = "joined_work"
+
+    work_id: Mapped[int] = mapped_column(
+        ForeignKey("work.id", ondelete="CASCADE"), primary_key=True
+    )
+    into_id: Mapped[int] = mapped_column(
+        ForeignKey("work.id", ondelete="CASCADE"), index=True
+    )
+
+
+class Regrouping(Base):
+    """A librarian's split or join of works, and what it moved, to be undone."""
+
+    __tablename__ = "regrouping"
+
+    id: Mapped[pk]
+    kind: Mapped[RegroupingKind]
+    work_id: Mapped[int] = mapped_column(
+        ForeignKey("work.id", ondelete="CASCADE"), index=True
+    )
+    """What was joined to, or split from."""
+    other_id: Mapped[int] = mapped_column(
+        ForeignKey("work.id", ondelete="CASCADE"), index=True
+    )
+    """What was joined, or split off."""
+    moved: Mapped[dict[str, Any]]
+    """Table to ids of rows."""
+    staff_id: Mapped[int | None] = mapped_column(
+        ForeignKey("staff.id", ondelete="SET NULL")
+    )
+    created_at: Mapped[datetime]
+    undone_at: Mapped[datetime | None]
 
 
 class BibRecord(Base):

@@ -294,6 +294,29 @@ def upgrade() -> None:
         ),
     )
     op.create_table(
+        "joined_work",
+        sa.Column("work_id", sa.Integer(), nullable=False),
+        sa.Column("into_id", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["into_id"],
+            ["work.id"],
+            name=op.f("fk_joined_work_into_id_work"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["work_id"],
+            ["work.id"],
+            name=op.f("fk_joined_work_work_id_work"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("work_id", name=op.f("pk_joined_work")),
+    )
+    with op.batch_alter_table("joined_work", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_joined_work_into_id"), ["into_id"], unique=False
+        )
+
+    op.create_table(
         "patron",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("system", sa.String(length=200), nullable=False),
@@ -927,6 +950,50 @@ def upgrade() -> None:
     with op.batch_alter_table("preference", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_preference_next_digest_at"), ["next_digest_at"], unique=False
+        )
+
+    op.create_table(
+        "regrouping",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column(
+            "kind",
+            sa.Enum(
+                "join", "split", name="regroupingkind", native_enum=False, length=40
+            ),
+            nullable=False,
+        ),
+        sa.Column("work_id", sa.Integer(), nullable=False),
+        sa.Column("other_id", sa.Integer(), nullable=False),
+        sa.Column("moved", sa.JSON(), nullable=False),
+        sa.Column("staff_id", sa.Integer(), nullable=True),
+        sa.Column("created_at", library.db.UtcDateTime(timezone=True), nullable=False),
+        sa.Column("undone_at", library.db.UtcDateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["other_id"],
+            ["work.id"],
+            name=op.f("fk_regrouping_other_id_work"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["staff_id"],
+            ["staff.id"],
+            name=op.f("fk_regrouping_staff_id_staff"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["work_id"],
+            ["work.id"],
+            name=op.f("fk_regrouping_work_id_work"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_regrouping")),
+    )
+    with op.batch_alter_table("regrouping", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_regrouping_other_id"), ["other_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_regrouping_work_id"), ["work_id"], unique=False
         )
 
     op.create_table(
@@ -1610,6 +1677,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_rule_ends_at"))
 
     op.drop_table("rule")
+    with op.batch_alter_table("regrouping", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_regrouping_work_id"))
+        batch_op.drop_index(batch_op.f("ix_regrouping_other_id"))
+
+    op.drop_table("regrouping")
     with op.batch_alter_table("preference", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_preference_next_digest_at"))
 
@@ -1671,6 +1743,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_patron_branch_id"))
 
     op.drop_table("patron")
+    with op.batch_alter_table("joined_work", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_joined_work_into_id"))
+
+    op.drop_table("joined_work")
     op.drop_table("evaluation")
     op.drop_table("blend_weight")
     with op.batch_alter_table("acquisition", schema=None) as batch_op:
