@@ -30,6 +30,9 @@ LARGEST = 1024 * 1024
 _STATUS = re.compile(r"(?im)^status:\s*([245])\.(\d{1,3})\.(\d{1,3})")
 _ACTION = re.compile(r"(?im)^action:\s*(\w+)")
 _FEEDBACK = re.compile(r"(?im)^feedback-type:\s*([\w-]+)")
+_JUNK = re.compile(r"(?im)^x-hmxmroriginalrecipient:")
+"""By this Outlook.com's junk reports are known; they have no feedback report."""
+_SERVER = re.compile(r"(?i)mailer-daemon|postmaster|mail delivery")
 _SPOKEN = re.compile(
     r"\b(?P<code>[45]\d\d)[ -]+(?:#?(?P<a>[45])\.(?P<b>\d{1,3})\.(?P<c>\d{1,3}))?"
 )
@@ -71,7 +74,8 @@ def parse_report(raw: bytes) -> Report:
     own = str(head.get("Message-ID", "")).strip()
     ids = dict.fromkeys(_MESSAGE_ID.findall(text))
     return Report(
-        _trouble(text),
+        # A reader may write numbers too: only what a server says of itself counts.
+        _trouble(text, by_server=bool(_SERVER.search(str(head.get("From", ""))))),
         tuple(_TAG.findall(came_to)),
         tuple(one for one in ids if one != own),
     )
@@ -93,19 +97,22 @@ def take_in(
         return _count(session, delivery, report.trouble, at)
 
 
-def _trouble(text: str) -> Trouble | None:
+def _trouble(text: str, *, by_server: bool) -> Trouble | None:
     feedback = _FEEDBACK.search(text)
-    if feedback:
-        return None if feedback[1].lower() == "not-spam" else Trouble.COMPLAINT
+    if feedback or _JUNK.search(text):
+        taken_back = feedback and feedback[1].lower() == "not-spam"
+        return None if taken_back else Trouble.COMPLAINT
     action = _ACTION.search(text)
     if action and action[1].lower() != "failed":
         return None
     status = _STATUS.search(text)
     if status:
         return _of_status(status[1], status[2], status[3])
-    spoken = _SPOKEN.search(text)
-    if spoken is None:
-        return None
+    spoken = _SPOKEN.search(text) if by_server else None
+    return _of_words(spoken, text) if spoken else None
+
+
+def _of_words(spoken: re.Match[str], text: str) -> Trouble | None:
     if spoken["a"]:
         return _of_status(spoken["a"], spoken["b"], spoken["c"])
     nobody = spoken["code"].startswith("55") and _NOBODY.search(text)
