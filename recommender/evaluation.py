@@ -8,7 +8,7 @@ Who calls it loads a data set first (every patron consenting) and gives a `Proto
 
     evaluate(sessions, settings, Protocol(cut=date(1938, 1, 1)))        # W-known and C
     evaluate(sessions, settings, Protocol(cold_works=frozenset(work_ids)))         # C
-    evaluate(sessions, settings, Protocol(held_out=frozenset(loan_ids)))           # W
+    evaluate(sessions, settings, Protocol(held_out=frozenset(loan_ids)))  # W, W-known
 
 Works and patrons are ids of our rows here; rankings go out under the set's own names
 (`bib_record.source_ref`, `patron.external_id`). One record must be one work, so load
@@ -63,7 +63,7 @@ class Protocol:
     Attributes:
         cut: Loans from this day on; measures W-known and C.
         cold_works: All loans of these works; measures C.
-        held_out: These loans; measures W.
+        held_out: These loans; measures W, and W-known where that is another thing.
     """
 
     cut: date | None = None
@@ -120,8 +120,9 @@ def evaluate(
         settings: As for every stage.
         protocol: What is held out.
         seed: Of every random step.
-        ranking_out: A folder for W.csv and C.csv, our 100 best works per patron, and
-            for evaluation.svg and evaluation.csv, all figures by group of patrons.
+        ranking_out: A folder for W.csv and C.csv, our 100 best works per patron
+            (W-known.csv where W is measured too), and for evaluation.svg and
+            evaluation.csv, all figures by group of patrons.
         progress: Told the steps done.
 
     Raises:
@@ -155,8 +156,9 @@ def evaluate(
         lines += lines_of(name, question, ranked, groups)
         if ranking_out is not None:
             columns = question.candidates
+            file = name if "W" in questions and name == "W-known" else name[0]
             write_rankings(
-                ranking_out / f"{name[0]}.csv",
+                ranking_out / f"{file}.csv",
                 ranked[OURS],
                 patrons=[names.patrons[row] for row in question.truth.rows],
                 works=[names.works[column] for column in columns],
@@ -252,7 +254,10 @@ def _questions(
     if protocol.cold_works:
         columns, there = find_places(material.works, held.cold)
         return {"C": cold(columns[there])}
-    return {"W": warm(np.union1d(warm_works(split.loans), split.column))}
+    known = warm_works(split.loans)
+    every = np.union1d(known, split.column)
+    found = {"W": warm(every)}
+    return found if len(known) == len(every) else {**found, "W-known": warm(known)}
 
 
 def _scorers(

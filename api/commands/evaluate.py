@@ -54,7 +54,8 @@ SHOWN: Final = ("ndcg@10", "recall@20", "coverage", "novelty", "served")
 @click.option(
     "--ranking-out",
     type=click.Path(path_type=Path),
-    help="A folder for W.csv and C.csv: our 100 best works for each patron.",
+    help="A folder for W.csv, C.csv and W-known.csv: our 100 best works for each "
+    "patron, by protocol.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same gives the same.")
 @click.option(

@@ -118,6 +118,25 @@ def test_held_out_loans_are_the_truth_and_nothing_else(named: Library) -> None:
     assert report.sizes["W"]["training_pairs"] == 240 - len(ids)
 
 
+def test_works_that_nobody_has_left_are_told_apart(
+    named: Library, tmp_path: Path
+) -> None:
+    with reading(named.sessions) as session:
+        loans = session.execute(select(Loan.id, Loan.work_id)).all()
+    gone = loans[0].work_id
+    ids = frozenset(row.id for row in loans if row.work_id == gone or row.id % 5 == 0)
+
+    report = run(named, Protocol(held_out=ids), tmp_path)
+
+    whole, known = report.sizes["W"], report.sizes["W-known"]
+    assert known["candidates"] == whole["candidates"] - 1
+    assert 0 < known["truth"] < whole["truth"]
+    every, lent = (_lists(tmp_path / file) for file in ("W.csv", "W-known.csv"))
+    name = str(1000 - gone)
+    assert any(name in works for works in every.values())
+    assert not any(name in works for works in lent.values())
+
+
 def test_cold_works_are_seen_by_no_training(named: Library) -> None:
     with reading(named.sessions) as session:
         cold = frozenset([3, 25])
