@@ -11,7 +11,7 @@ from harvesters.grouping import creator_key
 from harvesters.records import HarvestedRecord, Heading
 from harvesters.rows import batches, ids_by, insert_missing
 from library.i18n.jalali import parse_year
-from library.tables import Creator, Subject, Work, WorkCreator, WorkSubject
+from library.tables import Creator, JoinedWork, Subject, Work, WorkCreator, WorkSubject
 from library.text import (
     FOLD_VERSION,
     canon,
@@ -63,7 +63,7 @@ def find_or_make_works(
         records: Work key to the first record that has it.
         at: The moment of creation.
     """
-    there = ids_by(session, Work.key, Work.id, records.keys())
+    there = works_of_keys(session, records.keys())
     missing = sorted(records.keys() - there.keys())
     insert_missing(
         session,
@@ -73,6 +73,19 @@ def find_or_make_works(
     made = ids_by(session, Work.key, Work.id, missing)
     describe(session, {made[key]: records[key] for key in missing})
     return there | made, set(made.values())
+
+
+def works_of_keys(session: Session, keys: Collection[str]) -> dict[str, int]:
+    """Return the works these keys lead to, past works that were joined to others."""
+    found: dict[str, int] = {}
+    for some in batches(keys, 500):
+        rows = session.execute(
+            select(Work.key, func.coalesce(JoinedWork.into_id, Work.id))
+            .outerjoin(JoinedWork, JoinedWork.work_id == Work.id)
+            .where(Work.key.in_(some))
+        )
+        found.update((key, work_id) for key, work_id in rows)
+    return found
 
 
 def complete(session: Session, described: Described) -> None:
@@ -104,7 +117,8 @@ def rewrite(session: Session, described: Described, keys: Mapping[int, str]) -> 
     Args:
         session: In a transaction that writes.
         described: Works that these records alone describe.
-        keys: Their keys now; one that another work has by now is not taken.
+        keys: Their keys now; one that another work has by now is not taken, and what
+            a librarian split off keeps the one it has.
     """
     if not described:
         return

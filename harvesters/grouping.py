@@ -10,6 +10,8 @@ import re
 from harvesters.records import HarvestedRecord
 from library.text import squash, work_key
 
+SPLIT = "!"
+"""Begins the key of a work that a librarian split off; no code of a source does."""
 _KEY_LENGTH = 400
 _TURNED = re.compile(r"^([^,،]+)[,،]\s*([^,،]+)")
 _DATES = re.compile(r"[,،(\s]*(?:b\.|d\.)?\s*[\d۰-۹]{4}.*$")
@@ -40,7 +42,18 @@ def own_key(system: str, ref: str) -> str:
     key = f"={system}:{ref}"
     if len(key) <= _KEY_LENGTH:
         return key
-    return "=" + hashlib.sha256(key.encode(errors="replace")).hexdigest()
+    mark = SPLIT if system.startswith(SPLIT) else ""
+    return f"={mark}{hashlib.sha256(key.encode(errors='replace')).hexdigest()}"
+
+
+def split_key(system: str, ref: str) -> str:
+    """Return the key of a work that a librarian split off for this record."""
+    return own_key(f"{SPLIT}{system}", ref)
+
+
+def is_split(key: str) -> bool:
+    """Tell whether a librarian split the work of this key off."""
+    return key.startswith(f"={SPLIT}")
 
 
 def editions(key: str, other: str) -> bool:

@@ -13,13 +13,19 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from harvesters.acquisitions import is_due, record_acquisitions, withdraw, works_held
-from harvesters.catalogue import complete, find_or_make_works, rewrite
-from harvesters.grouping import editions, own_key, record_key
+from harvesters.catalogue import (
+    complete,
+    find_or_make_works,
+    rewrite,
+    works_of_keys,
+)
+from harvesters.grouping import editions, is_split, own_key, record_key, split_key
 from harvesters.records import HarvestedRecord, content_hash
 from harvesters.rows import insert_missing
 from library.tables import BibRecord, Work
 from library.vocabulary import NewMeans
 
+_SAID = ("title", "creators", "language", "year", "series")
 # An ISBN that stands in more works than this tells nothing of any of them.
 _WORKS_OF_AN_ISBN = 10
 
@@ -211,7 +217,10 @@ def _keys(
     session: Session, origin: Origin, new: Sequence[HarvestedRecord]
 ) -> dict[str, str]:
     keys = {record.ref: _key(origin, record) for record in new}
-    isbns = {record.isbn for record in new if record.isbn}
+    split = {split_key(origin.code, record.ref): record.ref for record in new}
+    known = {split[key]: key for key in works_of_keys(session, split.keys())}
+    keys |= known
+    isbns = {rec.isbn for rec in new if rec.isbn and rec.ref not in known}
     if not origin.grouped or not isbns:
         return keys
     rows = session.execute(
@@ -226,6 +235,8 @@ def _keys(
     for isbn, key in rows:
         by_isbn.setdefault(isbn, []).append(key)
     for record in new:
+        if record.isbn not in isbns or record.ref in known:
+            continue
         key = keys[record.ref]
         others = by_isbn.get(record.isbn, [])[:_WORKS_OF_AN_ISBN]
         keys[record.ref] = next((k for k in others if editions(key, k)), key)
@@ -239,6 +250,8 @@ def _bib_facts(record: HarvestedRecord) -> dict[str, Any]:
     for name in ("issn", "doi", "published"):
         if value := getattr(record, name):
             raw[name] = value
+    # What a work of this record alone would say, should a librarian split it off.
+    raw["said"] = {n: v for n in _SAID if (v := getattr(record, n))}
     return {
         "source_ref": record.ref,
         "isbn": record.isbn,
@@ -269,7 +282,11 @@ def _change(
     rewrite(
         session,
         {work: record for work, record in described.items() if work in alone},
-        {work: _key(origin, described[work]) for work in alone},
+        {
+            work: _key(origin, described[work])
+            for work, key in alone.items()
+            if not is_split(key)
+        },
     )
     complete(session, {w: r for w, r in described.items() if w not in alone})
     return [
@@ -280,15 +297,16 @@ def _change(
     ]
 
 
-def _described_once(session: Session, work_ids: Collection[int]) -> set[int]:
-    return set(
-        session.scalars(
-            select(BibRecord.work_id)
-            .where(BibRecord.work_id.in_(work_ids))
-            .group_by(BibRecord.work_id)
-            .having(func.count() == 1)
-        )
+def _described_once(session: Session, work_ids: Collection[int]) -> dict[int, str]:
+    """Return the works that one record alone describes, with their keys."""
+    rows = session.execute(
+        select(Work.id, Work.key)
+        .join(BibRecord, BibRecord.work_id == Work.id)
+        .where(Work.id.in_(work_ids))
+        .group_by(Work.id, Work.key)
+        .having(func.count() == 1)
     )
+    return dict(rows.all())
 
 
 def _withdraw(session: Session, gone: Sequence[_Known], *, at: datetime) -> None:

@@ -4,10 +4,20 @@ A work's `terms` and the query go through `library.text.terms` alike, so a word 
 in any of its spellings. A word of the query finds the words it begins.
 """
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.orm import Session
 
-from library.tables import BibRecord, Subject, Work, WorkSubject
+from library.tables import BibRecord, JoinedWork, Subject, Work, WorkSubject
 from library.text import isbn13, squash, terms
 
 _WORDS = 8
@@ -25,7 +35,12 @@ def found_by(query: str) -> ColumnElement[bool]:
     words = list(dict.fromkeys(terms(query)))[:_WORDS]
     if not words:
         return literal(value=False)
-    return and_(*(_has_word(word) for word in words))
+    return and_(is_whole(), *(_has_word(word) for word in words))
+
+
+def is_whole() -> ColumnElement[bool]:
+    """Return the condition that a work is no part of another, and so is shown."""
+    return ~exists().where(JoinedWork.work_id == Work.id)
 
 
 def search_works(session: Session, query: str, limit: int) -> list[Work]:

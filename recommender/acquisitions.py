@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Row, Select, exists, or_, select
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
+from library.search import is_whole
 from library.tables import (
     Acquisition,
     BibRecord,
@@ -112,9 +113,13 @@ def _creators(session: Session, ids: Collection[int]) -> dict[int, tuple[Name, .
 
 
 def _is_held() -> ColumnElement[bool]:
-    """Is there a record not withdrawn, or none at all, as for a work put in by hand?"""
+    """Is there a record not withdrawn, or none at all, as for a work put in by hand?
+
+    A work that was joined to another has none and is not held.
+    """
     records = exists().where(BibRecord.work_id == Work.id)
-    return or_(~records, records.where(BibRecord.withdrawn_at.is_(None)))
+    here = or_(~records, records.where(BibRecord.withdrawn_at.is_(None)))
+    return and_(is_whole(), here)
 
 
 def _candidate(

@@ -10,24 +10,28 @@ from sqlalchemy.orm import Session
 
 from api.auth.keys import KeyCaller
 from api.rest.blueprint import part
-from api.rest.doors import reads
-from api.rest.fields import In, Out, Text
+from api.rest.doors import reads, writes
+from api.rest.fields import Id, In, Out, Text
 from api.rest.lists import listed
 from api.rest.protocol.paging import PageIn
+from harvesters.regrouping import join_works, split_work, undo_regrouping
+from library.clock import utc_now
 from library.errors import NotFound
-from library.search import found_by, suggest_subjects
+from library.search import found_by, is_whole, suggest_subjects
 from library.tables import (
     Acquisition,
     BibRecord,
     Branch,
     Creator,
+    JoinedWork,
+    Regrouping,
     Source,
     Subject,
     Work,
     WorkCreator,
     WorkSubject,
 )
-from library.vocabulary import NewMeans
+from library.vocabulary import NewMeans, RegroupingKind
 
 bp = part("works")
 
@@ -68,6 +72,7 @@ class WorksOut(Out):
 class EditionOut(Out):
     """One source's record of one edition."""
 
+    id: int
     source: str
     source_ref: str
     isbn: str | None
@@ -108,6 +113,31 @@ class SubjectsOut(Out):
     items: list[SubjectOut]
 
 
+class JoinIn(In):
+    """What becomes part of a work."""
+
+    other_id: Id
+
+
+class SplitIn(In):
+    """What becomes a work of its own."""
+
+    editions: list[Id] = Field(
+        min_length=1, max_length=500, description="Numbers of editions, not all."
+    )
+
+
+class RegroupingOut(Out):
+    """A join or split of works."""
+
+    id: int
+    kind: RegroupingKind
+    work_id: int
+    other_id: int = Field(description="What was joined, or split off.")
+    created_at: datetime
+    undone_at: datetime | None
+
+
 @bp.get("/works")
 @reads("works")
 @bp.input(WorksIn, location="query")
@@ -116,7 +146,7 @@ def list_works(
     session: Session, _caller: KeyCaller, query_data: WorksIn
 ) -> tuple[dict[str, Any], int, dict[str, str]]:
     """List works, or find them by words or ISBN; the newest first."""
-    works = select(Work)
+    works = select(Work).where(is_whole())
     if query_data.q:
         works = works.where(found_by(query_data.q))
     return listed(
@@ -137,6 +167,9 @@ def get_work(session: Session, _caller: KeyCaller, work_id: int) -> WorkDetailOu
     work = session.get(Work, work_id)
     if work is None:
         raise NotFound(f"no work {work_id}")
+    joined = session.get(JoinedWork, work_id)
+    if joined is not None:
+        raise NotFound(f"work {work_id} is part of work {joined.into_id}")
     return WorkDetailOut(
         **dict(_work(session, work)),
         subjects=_subjects(session, work_id),
@@ -144,6 +177,40 @@ def get_work(session: Session, _caller: KeyCaller, work_id: int) -> WorkDetailOu
         editions=_editions(session, work_id),
         acquisitions=_acquisitions(session, work_id),
     )
+
+
+@bp.post("/works/<int:work_id>/join")
+@writes("works")
+@bp.input(JoinIn)
+@bp.output(RegroupingOut, status_code=201)
+def join(
+    session: Session, caller: KeyCaller, work_id: int, json_data: JoinIn
+) -> Regrouping:
+    """Make another work part of this one; it holds through later harvests."""
+    return join_works(
+        session, work_id, json_data.other_id, by=caller.actor, at=utc_now()
+    )
+
+
+@bp.post("/works/<int:work_id>/split")
+@writes("works")
+@bp.input(SplitIn)
+@bp.output(RegroupingOut, status_code=201)
+def split(
+    session: Session, caller: KeyCaller, work_id: int, json_data: SplitIn
+) -> Regrouping:
+    """Make some editions of this work a work of their own; that holds likewise."""
+    return split_work(
+        session, work_id, json_data.editions, by=caller.actor, at=utc_now()
+    )
+
+
+@bp.post("/regroupings/<int:regrouping_id>/undo")
+@writes("works")
+@bp.output(RegroupingOut)
+def undo(session: Session, caller: KeyCaller, regrouping_id: int) -> Regrouping:
+    """Take a join or split back, unless a later one stands on it."""
+    return undo_regrouping(session, regrouping_id, by=caller.actor, at=utc_now())
 
 
 @bp.get("/subjects")
@@ -194,6 +261,7 @@ def _editions(session: Session, work_id: int) -> list[EditionOut]:
     )
     return [
         EditionOut(
+            id=record.id,
             source=code,
             source_ref=record.source_ref,
             isbn=record.isbn,

@@ -28,6 +28,8 @@ BODIES: Final[Mapping[str, dict[str, object]]] = {
     "rest_sources.add": {"code": "new", "kind": "feed", "url": "http://x.test/feed"},
     "rest_rules.add_rule": _RULE,
     "rest_rules.replace_rule": _RULE,
+    "rest_works.join": {"other_id": 2_000_000_001},
+    "rest_works.split": {"editions": [1]},
     "rest_models.roll_back": {"leave": 1},
 }
 OPEN: Final = frozenset(["rest_problems.get_problem", "rest_reference.show"])

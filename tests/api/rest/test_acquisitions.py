@@ -57,9 +57,7 @@ def post(
     headers = {
         "Hamkhan-Source": "koha",
         "Hamkhan-Time": str(seconds),
-        "Hamkhan-Signature": sign(
-            secret or push_secret(settings, "koha"), seconds, sent
-        ),
+        "Hamkhan-Signature": sign(key, seconds, sent),
     }
     return nobody.post(
         "/acquisitions", headers=headers, data=sent, content_type="application/json"
