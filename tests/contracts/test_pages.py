@@ -104,6 +104,7 @@ def _furnished(settings: Settings, sessions: Sessions) -> House:
         "sign_in.confirm": {"token": link.link.rpartition("/")[2]},
         "feed.show": {"token": "ended"},
         "sources.log": {"source_id": source.id},
+        "works.show": {"work_id": work.id},
     }
     visitors = {
         "a stranger": Browser(app),

@@ -11,6 +11,7 @@ from library.db import Sessions
 from library.settings import Settings
 from library.tables import (
     AuditEntry,
+    BibRecord,
     BlendWeight,
     Delivery,
     Harvest,
@@ -431,3 +432,73 @@ def test_only_systems_librarians_go_back_to_an_older_model(of_north: Browser) ->
     token = page.find("//input[@name='form']/@value")[0]
 
     assert of_north.post("/console/models/back", {"form": token}).status == 403
+
+
+def test_works_are_joined_split_and_put_back(
+    browser: Browser, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        cosmos = make_work(session, "Cosmos")
+        kayhan = make_work(session, "کیهان")
+        source = make_source(session)
+        for ref, work in (("1", cosmos), ("2", cosmos), ("3", kayhan)):
+            record = BibRecord(
+                source_id=source.id,
+                source_ref=ref,
+                work_id=work.id,
+                content_hash=ref,
+                raw={"said": {"title": f"Edition {ref}", "creators": ["Sagan"]}},
+                created_at=NOON,
+            )
+            session.add(record)
+
+    page = browser.open(f"/console/works/{cosmos.id}?q=کیهان")
+    assert "Edition 2" in page.main
+    page = browser.press(page, "Join: کیهان")
+    assert "Edition 3" in page.main
+    assert "part of another" in browser.open(f"/console/works/{kayhan.id}").main
+
+    (second,) = page.find("//input[@name='record']")[1:2]
+    label = "Make the ticked ones a work of their own"
+    made = browser.press(page, label, record=second.get("value") or "")
+    assert "This is a work of its own now." in made.text
+    assert "Edition 1" not in made.main
+
+    page = browser.open(f"/console/works/{cosmos.id}")
+    browser.press(page, "Undo: Joined: کیهان")
+
+    with sessions() as session:
+        rows = session.execute(select(BibRecord.source_ref, BibRecord.work_id)).all()
+    works = dict(rows)
+    assert works["1"] == cosmos.id
+    assert works["3"] == kayhan.id
+    assert works["2"] not in {cosmos.id, kayhan.id}
+    assert actions(sessions) == ["work.join", "work.split", "work.join.undone"]
+    found = browser.open("/console/works?q=کیهان")
+    assert "کیهان" in found.main
+
+
+def test_what_cannot_be_joined_or_split_is_said_on_the_page(
+    browser: Browser, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        cosmos, kayhan = make_work(session, "Cosmos"), make_work(session, "کیهان")
+        source = make_source(session)
+        for ref in "12":
+            record = BibRecord(
+                source_id=source.id,
+                source_ref=ref,
+                work_id=cosmos.id,
+                content_hash=ref,
+                raw={},
+                created_at=NOON,
+            )
+            session.add(record)
+    page = browser.open(f"/console/works/{cosmos.id}?q=کیهان")
+
+    itself = browser.press(page, "Join: کیهان", other=str(cosmos.id))
+    nothing = browser.press(page, "Join: کیهان", other=str(kayhan.id + 1000))
+    none = browser.press(page, "Make the ticked ones a work of their own")
+
+    assert {itself.status, nothing.status, none.status} == {422}
+    assert browser.open("/console/works/99999").status == 404

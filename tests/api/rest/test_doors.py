@@ -136,7 +136,14 @@ def test_a_key_of_another_branch_is_kept_out(
     with sessions.begin() as session:
         other = make_branch(session, "other").id
     stranger = ApiClient(app, key_of(sessions, branch_id=other))
-    for_all = ("/works", "/model-versions", "/subjects", "/problems", "/docs")
+    for_all = (
+        "/works",
+        "/regroupings",
+        "/model-versions",
+        "/subjects",
+        "/problems",
+        "/docs",
+    )
 
     answers = dict(
         _call(stranger, route, filled)

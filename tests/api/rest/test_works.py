@@ -109,3 +109,40 @@ def test_a_query_that_cannot_be_used_is_told_why(
 def test_subjects_complete_what_is_typed(api: ApiClient, cosmos: int) -> None:
     items = api.get("/subjects?q=sta").get_json()["items"]
     assert [subject["label"] for subject in items] == ["Stars"]
+
+
+def test_works_are_joined_split_and_put_back(
+    api: ApiClient, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        cosmos, kayhan = make_work(session, "Cosmos"), make_work(session, "کیهان")
+        source = make_source(session)
+        for ref, work in (("1", cosmos), ("2", cosmos), ("3", kayhan)):
+            record = BibRecord(
+                source_id=source.id,
+                source_ref=ref,
+                work_id=work.id,
+                content_hash=ref,
+                raw={},
+                created_at=NOON,
+            )
+            session.add(record)
+
+    joined = api.post(f"/works/{cosmos.id}/join", {"other_id": kayhan.id})
+    assert joined.status_code == 201
+    assert api.get(f"/works/{kayhan.id}").status_code == 404
+    whole = api.get(f"/works/{cosmos.id}").get_json()
+    assert [e["source_ref"] for e in whole["editions"]] == ["1", "2", "3"]
+    assert [w["id"] for w in api.get("/works").get_json()["items"]] == [cosmos.id]
+
+    numbers = [edition["id"] for edition in whole["editions"]]
+    split = api.post(f"/works/{cosmos.id}/split", {"editions": numbers[:1]})
+    apart = api.get(f"/works/{split.get_json()['other_id']}").get_json()
+    assert [e["source_ref"] for e in apart["editions"]] == ["1"]
+
+    for done in (split, joined):
+        undone = api.post(f"/regroupings/{done.get_json()['id']}/undo")
+        assert undone.get_json()["undone_at"]
+    assert api.get(f"/works/{kayhan.id}").status_code == 200
+    again = api.post(f"/regroupings/{joined.get_json()['id']}/undo")
+    assert again.status_code == 409
