@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 import numpy as np
-from sqlalchemy import ColumnElement, Select, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from library import tables
-from library.tables import (
-    Alert,
-    Branch,
-    Feedback,
-    Hold,
-    InterestProfile,
-    Loan,
-    Patron,
-    Suppression,
-)
+from library.tables import Branch, InterestProfile, Patron, Suppression
 from library.vocabulary import InterestOrigin
-from recommender.arrays import IntArray
+from recommender.arrays import NOT_KNOWN, IntArray
 from recommender.candidates import NOWHERE, Candidates
+from recommender.deeds import Deeds
 from recommender.interactions import (
-    Signals,
+    Codes,
+    Group,
     Stretch,
     find_places,
+    make_group,
     may_learn_from,
-    read_of,
     within,
 )
 from recommender.languages import language_key
@@ -66,10 +60,22 @@ class Audience:
         """Return how many patrons there are."""
         return len(self.patrons)
 
-    @property
+    @cached_property
     def rows(self) -> dict[int, int]:
         """Patron id to row."""
         return {int(patron): row for row, patron in enumerate(self.patrons)}
+
+    def learners(self, codes: Codes) -> Group:
+        """Return those who may be learnt from, with the model's codes."""
+        place = {name: code for code, name in enumerate(codes.categories)}
+        category = [place.get(name or "", NOT_KNOWN) for name in self.categories]
+        mine = np.flatnonzero(self.learning)
+        return make_group(
+            codes,
+            self.patrons[mine],
+            self.branches[mine],
+            np.array(category, np.int64)[mine],
+        )
 
 
 def stretches(session: Session, size: int) -> Iterator[Stretch]:
@@ -111,6 +117,7 @@ def read_audience(
         )
         .order_by(Patron.id)
     ).all()
+    interests, languages = _wishes(session, stretch, at, for_alerts=for_alerts)
     return Audience(
         patrons=np.array([row[0] for row in rows], np.int64),
         keys=[f"{row[1]}:{row[2]}" for row in rows],
@@ -118,8 +125,8 @@ def read_audience(
         branch_codes=[row[4] for row in rows],
         categories=[row[5] for row in rows],
         learning=np.array([row[6] for row in rows], bool),
-        interests=_interests(session, stretch, at, for_alerts=for_alerts),
-        languages=_languages(session, stretch),
+        interests=interests,
+        languages=languages,
     )
 
 
@@ -132,8 +139,7 @@ def read_nos(
     audience: Audience,
     stretch: Stretch,
     candidates: Candidates,
-    signals: Signals,
-    works: IntArray,
+    deeds: Deeds,
 ) -> BoolArray:
     """Tell which works are out of the question, shape (patrons, candidates).
 
@@ -145,22 +151,13 @@ def read_nos(
         audience: A row each.
         stretch: Of the audience's ids.
         candidates: A column each.
-        signals: What the learning patrons of the stretch did.
-        works: Ids of the signals' columns.
+        deeds: Of the stretch.
     """
     nos = np.zeros((len(audience), len(candidates)), bool)
-    loans = signals.loans
-    rows = np.concatenate([loans.row, signals.disliked_row])
-    columns = np.concatenate([loans.column, signals.disliked_column])
-    pairs = [(signals.patrons[rows], works[columns])]
-    for query in _pairs(stretch):
-        patron_id, work_id = read_of(session, query, stretch)
-        pairs.append((patron_id, work_id))
-    for patron_id, work_id in pairs:
-        row, is_row = find_places(audience.patrons, patron_id)
-        place, is_place = find_places(candidates.ids, work_id)
-        known = is_row & is_place
-        nos[row[known], place[known]] = True
+    row, is_row = find_places(audience.patrons, deeds.patron_id)
+    place, is_place = find_places(candidates.ids, deeds.work_id)
+    known = is_row & is_place
+    nos[row[known], place[known]] = True
     _suppress(session, nos, audience, stretch, candidates)
     return nos
 
@@ -181,37 +178,31 @@ def _suppress(
             nos[rows[patron_id], unwanted] = True
 
 
-def _pairs(stretch: Stretch) -> Iterator[Select[int, int]]:
-    """Select what the signals leave out: loans kept but not used, and the others'."""
-    yield select(Loan.patron_id, Loan.work_id).where(
-        within(Loan.patron_id, stretch),
-        Loan.ignored.is_(True),
-        may_learn_from(Loan.patron_id),
-    )
-    for table in (Hold, Feedback, Alert):
-        yield select(table.patron_id, table.work_id).where(
-            within(table.patron_id, stretch)
-        )
-
-
-def _interests(
+def _wishes(
     session: Session, stretch: Stretch, at: datetime, *, for_alerts: bool
-) -> list[Interest]:
+) -> tuple[list[Interest], dict[int, frozenset[str]]]:
+    """Return the interests, and patron id to the languages wanted; none if any are."""
     interest, profile = tables.Interest, InterestProfile
     wanted = [
+        interest.interest_profile_id == profile.id,
         interest.active.is_(True),
         or_(interest.ends_on.is_(None), interest.ends_on >= at.date()),
-        within(profile.patron_id, stretch),
     ]
     if for_alerts:
         wanted.append(interest.alerts.is_(True))
-    rows = session.execute(
-        select(interest, profile)
-        .join(profile, profile.id == interest.interest_profile_id)
-        .where(*wanted)
-        .order_by(interest.id)
+    rows: list[tuple[InterestProfile, tables.Interest | None]] = [
+        (of, one)
+        for of, one in session.execute(
+            select(profile, interest)
+            .outerjoin(interest, and_(*wanted))
+            .where(within(profile.patron_id, stretch))
+            .order_by(interest.id)
+        )
+    ]
+    return (
+        [_interest(one, of) for of, one in rows if one is not None],
+        _languages({of for of, _ in rows}),
     )
-    return [_interest(*row) for row in rows]
 
 
 def _interest(row: tables.Interest, profile: InterestProfile) -> Interest:
@@ -232,15 +223,11 @@ def _interest(row: tables.Interest, profile: InterestProfile) -> Interest:
     )
 
 
-def _languages(session: Session, stretch: Stretch) -> dict[int, frozenset[str]]:
+def _languages(profiles: Collection[InterestProfile]) -> dict[int, frozenset[str]]:
     """Return the languages of all a patron's profiles; none if one takes all."""
     found: dict[int, list[list[str]]] = defaultdict(list)
-    for patron_id, languages in session.execute(
-        select(InterestProfile.patron_id, InterestProfile.languages).where(
-            within(InterestProfile.patron_id, stretch)
-        )
-    ):
-        found[patron_id].append(languages)
+    for profile in profiles:
+        found[profile.patron_id].append(profile.languages)
     return {
         patron_id: frozenset(language_key(code) for codes in lists for code in codes)
         for patron_id, lists in found.items()

@@ -7,18 +7,19 @@ rows into one value that is an array already, which halves the time of a plain c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Date, Integer, Select, cast, func, literal_column
+from sqlalchemy import CompoundSelect, Date, Integer, Select, cast, func, literal_column
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from recommender.arrays import IntArray
 
-WholeNumbers = Select[*tuple[Any, ...]]
+WholeNumbers = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 
 UNDATED = -1
 """Stands for "no date" among days."""
@@ -41,17 +42,24 @@ def day_of(session: Session, moment: InstrumentedAttribute[Any]) -> ColumnElemen
 
 
 def read_integers(
-    session: Session, statement: Select[*tuple[Any, ...]], *, few: bool = False
+    session: Session,
+    statement: WholeNumbers,
+    values: Mapping[str, object] = MappingProxyType({}),
+    *,
+    few: bool = False,
 ) -> tuple[IntArray, ...]:
     """Run a query of whole, non-null numbers; return its columns as arrays.
 
-    The rows come in no order, whatever the query says. `few` says that there are not
-    many, so that setting up the fast way would cost more than it saves.
+    The rows come in no order, whatever the query says. `values` are of the statement's
+    named places. `few` says that there are not many rows, so that setting up the fast
+    way would cost more than it saves.
     """
     if few:
-        flat = [number for row in session.execute(statement) for number in row]
+        rows = session.execute(statement, values)
+        flat = [number for row in rows for number in row]
         width = len(statement.selected_columns)
         return tuple(np.array(flat, np.int64).reshape(-1, width).T)
+    statement = statement.params(**values) if values else statement
     connection = session.connection()
     sql = str(statement.compile(connection, compile_kwargs={"literal_binds": True}))
     width = len(statement.selected_columns)

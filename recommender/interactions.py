@@ -33,7 +33,7 @@ from library.vocabulary import ConsentPurpose, Verdict
 from recommender.arrays import NOT_KNOWN, FloatArray, IntArray, Loans
 from recommender.bulk import UNDATED, WholeNumbers, day_of, read_integers
 from recommender.metrics import BoolArray
-from recommender.strengths import DISLIKE_HALF_LIFE, fade, read_strengths
+from recommender.strengths import DISLIKE_HALF_LIFE, Strengths, fade, read_strengths
 
 NO_IDS: frozenset[int] = frozenset()
 
@@ -136,7 +136,7 @@ def read_signals(
     """
     strengths = read_strengths(session)
     weights = strengths.weights
-    patrons, branch, category = _patrons(session, codes, stretch)
+    group = _patrons(session, codes, stretch)
     found = [_loans(session, at, stretch, leave_out, weights["loan"])]
     if not leave_out:
         found.append(_holds(session, at, stretch, weights["hold"]))
@@ -144,7 +144,39 @@ def read_signals(
     patron_id, work_id, day, weight = (
         np.concatenate(columns) for columns in zip(*found, strict=True)
     )
-    row, column, kept = _places(patrons, works, patron_id, work_id)
+    pairs = patron_id, work_id, day, weight
+    return make_signals(group, works, pairs, strengths, at=at)
+
+
+@dataclass(frozen=True)
+class Group:
+    """The patrons that may be learnt from.
+
+    Attributes:
+        patrons: Shape (patrons,), ids, rising.
+        branch: Shape (patrons,), codes; None where the library has none to tell apart.
+        category: Likewise.
+    """
+
+    patrons: IntArray
+    branch: IntArray | None
+    category: IntArray | None
+
+
+def make_signals(
+    group: Group, works: IntArray, pairs: Pairs, strengths: Strengths, *, at: datetime
+) -> Signals:
+    """Let signals fade, and part what speaks for a work from what speaks against it.
+
+    Args:
+        group: Pairs of others are left out.
+        works: Ids, rising; pairs with others are left out.
+        pairs: Ids, days and weights.
+        strengths: How they fade.
+        at: Until when.
+    """
+    patron_id, work_id, day, weight = pairs
+    row, column, kept = _places(group.patrons, works, patron_id, work_id)
     day, weight = day[kept], weight[kept]
     liked = weight > 0
     today = at.astimezone(UTC).date().toordinal()
@@ -158,16 +190,16 @@ def read_signals(
         half_life=strengths.half_life or DISLIKE_HALF_LIFE,
     )
     loans = Loans(
-        n_patrons=len(patrons),
+        n_patrons=len(group.patrons),
         n_works=len(works),
         row=row[liked],
         column=column[liked],
         day=_days(day[liked]),
         weight=None if (weight[liked] == 1).all() else weight[liked],
-        branch=branch,
-        category=category,
+        branch=group.branch,
+        category=group.category,
     )
-    return Signals(patrons, loans, row[~liked], column[~liked], against)
+    return Signals(group.patrons, loans, row[~liked], column[~liked], against)
 
 
 def read_of(
@@ -191,25 +223,33 @@ def within(
     return column.between(stretch.first, stretch.last)
 
 
-def _patrons(
-    session: Session, codes: Codes, stretch: Stretch | None
-) -> tuple[IntArray, IntArray | None, IntArray | None]:
-    """Return the patrons, rising, with their codes of branch and category.
-
-    Codes are None where the library has nothing to tell apart.
-    """
-    category_code = _place_in(codes.categories, Patron.category, else_=NOT_KNOWN)
+def _patrons(session: Session, codes: Codes, stretch: Stretch | None) -> Group:
+    category_code = place_in(codes.categories, Patron.category, else_=NOT_KNOWN)
     statement = select(Patron.id, Patron.branch_id, category_code).where(
         may_learn_from(Patron.id), within(Patron.id, stretch)
     )
     patrons, branch_id, category = read_of(session, statement, stretch)
     order = np.argsort(patrons)
-    place, known = find_places(codes.branches, branch_id[order])
+    return make_group(codes, patrons[order], branch_id[order], category[order])
+
+
+def make_group(
+    codes: Codes, patrons: IntArray, branch_id: IntArray, category: IntArray
+) -> Group:
+    """Give patrons, by rising id, the codes of their branches.
+
+    Args:
+        codes: Of the model.
+        patrons: Ids.
+        branch_id: Of each.
+        category: Code of each.
+    """
+    place, known = find_places(codes.branches, branch_id)
     branch = np.where(known, place, NOT_KNOWN)
-    return (
-        patrons[order],
+    return Group(
+        patrons,
         branch if len(codes.branches) > 1 else None,
-        category[order] if codes.categories else None,
+        category if codes.categories else None,
     )
 
 
@@ -262,7 +302,7 @@ def _verdicts(
     weights: Mapping[str, float],
 ) -> Pairs:
     kinds = list(Verdict)
-    kind = _place_in(kinds, Feedback.verdict, else_=0)
+    kind = place_in(kinds, Feedback.verdict, else_=0)
     statement = select(
         Feedback.patron_id, Feedback.work_id, day_of(session, Feedback.given_at), kind
     ).where(
@@ -300,9 +340,10 @@ def _days(day: IntArray) -> IntArray | None:
     return np.where(dated, day, day[dated].min())
 
 
-def _place_in(
+def place_in(
     words: Sequence[str], column: InstrumentedAttribute[Any], *, else_: int
 ) -> SQLColumnExpression[int]:
+    """Return the SQL of a word's index among the words."""
     if not words:
         return literal(else_)
     places = {str(word): place for place, word in enumerate(words)}

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Select, delete, exists, func, insert, select
 from sqlalchemy.orm import Session
 
 from library.db import Sessions, reading
@@ -23,16 +23,19 @@ from library.settings import Settings
 from library.tables import (
     Acquisition,
     Branch,
+    Experiment,
     Feedback,
     Interest,
     InterestProfile,
     Loan,
     Patron,
+    Setting,
     ShelfEntry,
     Suppression,
     Work,
 )
 from library.vocabulary import ReasonKind
+from profiles.experiments import running
 from recommender.acquisitions import recent
 from recommender.audience import stretches
 from recommender.diversity import Caps
@@ -41,7 +44,10 @@ from recommender.matching import STRETCH
 from recommender.popular import NOTHING, Popular, most_borrowed_now
 from recommender.ranking import worth_telling
 from recommender.reasons import Reason, as_json
-from recommender.suiting import Block, Run, read_block, read_run, renew, score, tell
+from recommender.rules import rules_for
+from recommender.strengths import NAME as SIGNALS
+from recommender.strengths import strengths_of
+from recommender.suiting import Block, Run, read_block, read_run, score, tell
 from recommender.versions import Served, load_current
 
 FOR_YOU, NEW, POPULAR = "for_you", "new", "popular"
@@ -215,13 +221,30 @@ def _entry(stock: Stock, place: int, worth: float, reason: Reason) -> Entry:
 def _stock(session: Session, settings: Settings, at: datetime) -> Stock:
     """Return the works that shelves choose from; kept while nothing becomes new."""
     served = load_current(session, settings)
-    last = session.scalar(select(func.max(Acquisition.id))) or 0
-    key = (served.key if served else str(settings.database), last, at.date())
+    last, signals, trying = session.execute(_newest(at)).one()
+    key = (served.key if served else str(settings.database), last or 0, at.date())
     if key not in _stocks:
         _stocks.clear()
         _stocks[key] = _read_stock(session, settings, served, at)
     stock = _stocks[key]
-    return replace(stock, run=renew(session, settings, stock.run, at=at))
+    run = replace(
+        stock.run,
+        at=at,
+        rules=rules_for(session, stock.run.candidates, at=at),
+        trial=running(session, at) if trying else None,
+        strengths=strengths_of(signals or {}),
+    )
+    return replace(stock, run=run)
+
+
+def _newest(at: datetime) -> Select[int | None, dict[str, Any] | None, bool]:
+    """Select the last acquisition, how signals weigh, and if there is an experiment."""
+    trying = exists().where(Experiment.starts_at <= at, Experiment.ends_at > at)
+    return select(
+        select(func.max(Acquisition.id)).scalar_subquery(),
+        select(Setting.value).where(Setting.name == SIGNALS).scalar_subquery(),
+        trying,
+    )
 
 
 _stocks: dict[tuple[str, int, date], Stock] = {}

@@ -6,7 +6,7 @@ Matching and shelves both score here, so that what a page shows is what an alert
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -25,22 +25,23 @@ from recommender.acquisitions import read_candidates, read_named
 from recommender.arrays import FloatArray, History, IntArray, build_history
 from recommender.audience import Audience, read_audience, read_nos
 from recommender.candidates import Candidate, Candidates
+from recommender.deeds import read_deeds
 from recommender.dislikes import lower
 from recommender.diversity import Sides, few_borrow
 from recommender.explaining import Explanation, explain
-from recommender.interactions import Codes, Signals, Stretch, find_places, read_signals
+from recommender.interactions import Signals, Stretch, find_places, make_signals
 from recommender.metrics import BoolArray
 from recommender.ranking import Chosen
 from recommender.reasons import Cited, Evidence, as_json, build_reasons
 from recommender.rules import rules_for
 from recommender.scoring import Model, Shares, Stratum, reweigh, score_by_part
 from recommender.stated import Hits, find_hits
+from recommender.strengths import Strengths, read_strengths
 from recommender.versions import Served, load_current
 
 CITED = 5
 """Loans that are looked up for the reasons of one match."""
 NOBODYS: IntArray = np.empty(0, np.int64)
-NO_CODES = Codes(NOBODYS, ())
 COMMON_SHARE = 0.8
 """Quantile of loans above which a work is among the most borrowed."""
 
@@ -58,6 +59,8 @@ class Run:
         floors: Branch id to the least score worth telling.
         sides: Of the candidates, for variety.
         trial: The experiment that is running.
+        strengths: What each kind of signal weighs.
+        named: Works by id that reasons named before; grows.
     """
 
     at: datetime
@@ -68,6 +71,8 @@ class Run:
     floors: Mapping[int, float]
     sides: Sequence[Sides]
     trial: Trial | None = None
+    strengths: Strengths = field(default_factory=Strengths)
+    named: dict[int, Candidate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,17 +134,7 @@ def read_run(
         floors=_floors(session, settings),
         sides=_sides(served, candidates),
         trial=running(session, at),
-    )
-
-
-def renew(session: Session, settings: Settings, run: Run, *, at: datetime) -> Run:
-    """Return the run with the rules and floors of this moment."""
-    return replace(
-        run,
-        at=at,
-        rules=rules_for(session, run.candidates, at=at),
-        floors=_floors(session, settings),
-        trial=running(session, at),
+        strengths=read_strengths(session),
     )
 
 
@@ -149,22 +144,21 @@ def read_block(
     """Read the patrons of a stretch; loans only of those who agreed to it."""
     audience = read_audience(session, stretch, at=run.at, for_alerts=for_alerts)
     hits = find_hits(run.candidates, audience.interests, audience.rows)
-    works = run.candidates.ids if run.served is None else run.served.works
-    codes = NO_CODES if run.served is None else run.served.codes
-    signals = read_signals(session, works, codes, at=run.at, stretch=stretch)
-    nos = read_nos(session, audience, stretch, run.candidates, signals, works)
+    deeds = read_deeds(session, stretch, at=run.at)
+    nos = read_nos(session, audience, stretch, run.candidates, deeds)
     nos |= _elsewhere(run.candidates, audience, hits)
     if run.served is None:
         return Block(audience, None, NOBODYS, hits, nos)
-    rows, there = find_places(audience.patrons, signals.patrons)
-    history = history_of(signals, at=run.at, dated=run.served.dated)
+    learners = audience.learners(run.served.codes)
+    pairs = deeds.weighed(run.strengths)
+    signals = make_signals(learners, run.served.works, pairs, run.strengths, at=run.at)
     return Block(
         audience,
-        history.take(np.flatnonzero(there)),
-        rows[there],
+        history_of(signals, at=run.at, dated=run.served.dated),
+        np.flatnonzero(audience.learning),
         hits,
         nos,
-        _disliked(signals).tocsr()[np.flatnonzero(there)],
+        _disliked(signals).tocsr(),
     )
 
 
@@ -259,7 +253,7 @@ def tell(
         for rank, place in enumerate(places, start=1)
     ]
     explained = _explanations(run, block, chosen, scored)
-    named = _named(session, run.served, explained.values())
+    named = _named(session, run, explained.values())
     different = [few_borrow(places, run.sides) for places in chosen.places]
     return [
         _found(
@@ -378,13 +372,15 @@ def _most(explanation: Explanation) -> list[tuple[int, float]]:
 
 
 def _named(
-    session: Session, served: Served | None, explained: Collection[Explanation]
-) -> dict[int, Candidate]:
-    if served is None:
+    session: Session, run: Run, explained: Collection[Explanation]
+) -> Mapping[int, Candidate]:
+    if run.served is None:
         return {}
     columns = {column for one in explained for column, _ in _most(one)}
-    ids = served.works[np.array(sorted(columns), np.int64)].tolist()
-    return read_named(session, ids)
+    ids = run.served.works[np.array(sorted(columns), np.int64)].tolist()
+    if unread := [work_id for work_id in ids if work_id not in run.named]:
+        run.named.update(read_named(session, unread))
+    return run.named
 
 
 def _found(  # noqa: PLR0913 -- a find is put together from as much

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from library.db import Sessions
@@ -115,12 +115,14 @@ def load_current(session: Session, settings: Settings) -> Served | None:
     Raises:
         NotFound: The file is gone or broken.
     """
-    version = find_current(session)
-    if version is None or version.file is None:
+    newest = select(func.max(Work.id)).scalar_subquery()
+    in_use = ModelVersion.state == ModelState.CURRENT
+    row = session.execute(select(ModelVersion, newest).where(in_use)).one_or_none()
+    if row is None or row[0].file is None:
         return None
-    path = settings.models / version.file
-    served = _load(version.id, path, version.sha256 or "")
-    return _with_later_works(session, served)
+    version, last = row
+    served = _load(version.id, settings.models / version.file, version.sha256 or "")
+    return _with_later_works(session, served, last or 0)
 
 
 def promote(session: Session, version: ModelVersion, *, at: datetime) -> None:
@@ -190,9 +192,11 @@ _extended: dict[str, Served] = {}
 """The last extension, by key; the threads of one process share it."""
 
 
-def _with_later_works(session: Session, served: Served) -> Served:
+def _with_later_works(session: Session, served: Served, newest: int) -> Served:
     known = _extended.get(served.key, served)
     last = int(known.works[-1]) if len(known.works) else 0
+    if newest <= last:
+        return known
     query = select(Work.id).where(Work.id > last).order_by(Work.id)
     later = np.array(session.scalars(query).all(), np.int64)
     if len(later):
