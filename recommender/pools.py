@@ -113,20 +113,19 @@ def splits(loans: Loans, *, today: int | None, seed: int) -> Iterator[Split]:
 def _stretches(days: IntArray, end: int) -> list[tuple[int, int]]:
     """Return first day and end of the stretches to be found, latest first.
 
-    Each has at least as many loans before it as in it. A library that grows so fast
-    that no year has, gets one stretch: the newest loans.
+    Back to the first that has more loans than all the time before it. A library
+    where the newest year is that, for it grows fast, gets its newest loans instead.
     """
     if not len(days):
         return []
     span = end - int(days.min())
     step = YEAR if span >= 3 * YEAR else max(1, span // 5)
-    starts = [end - step * (back + 1) for back in range(MOST_CUTS)]
-    counts = [((days < at).sum(), (days < at + step).sum()) for at in starts]
-    found = [
-        (at, at + step)
-        for at, (before, until) in zip(starts, counts, strict=True)
-        if before >= until - before > 0
-    ]
+    found = []
+    for until in range(end, end - step * MOST_CUTS, -step):
+        before = (days < until - step).sum()
+        if not before >= (days < until).sum() - before > 0:
+            break
+        found.append((until - step, until))
     newest = int(np.quantile(days, 1 - NEWEST_SHARE, method="higher"))
     return found or ([(newest, end)] if newest > days.min() else [])
 

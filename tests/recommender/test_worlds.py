@@ -49,6 +49,16 @@ def make_series(rng: np.random.Generator) -> World:
     return lend(days, works, n_works), WorksText([""] * n_works)
 
 
+def make_newcomers(rng: np.random.Generator) -> World:
+    """The same in a library that most patrons joined lately: no year lies behind it."""
+    n_works, step = 240, 15
+    first = CUT - 60 - rng.exponential(100, (PATRONS, 1)).astype(int)
+    first[0] = START
+    days = first + np.arange(EACH) * step + rng.integers(0, 7, (PATRONS, EACH))
+    works = (rng.integers(0, n_works, (PATRONS, 1)) + np.arange(EACH)) % n_works
+    return lend(days, works, n_works), WorksText([""] * n_works)
+
+
 def make_subjects(rng: np.random.Generator) -> World:
     """Patrons keep to a subject, among so many works that loans rarely meet."""
     n_works, subjects = 1500, 60
@@ -87,7 +97,9 @@ def learn(world: World, before: np.ndarray) -> tuple[Model, tuple[Part, ...]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [make_fashions, make_series, make_subjects])
+@pytest.mark.parametrize(
+    "make", [make_fashions, make_series, make_newcomers, make_subjects]
+)
 def test_the_blend_keeps_up_with_the_best_part(
     make: Callable[[np.random.Generator], World],
 ) -> None:
