@@ -159,30 +159,65 @@ def _score(
     model: Model, history: History, candidates: IntArray, shares: Shares | None
 ) -> FloatArray:
     total = np.zeros((len(history), len(candidates)), np.float32)
-    for stratum, rows, places in _strata(model, history, candidates):
-        cells, some = np.ix_(rows, places), history.take(rows)
-        columns = with_reference(model, candidates[places])
-        own = borrowed(some, columns)
-        mixed = np.zeros(own.shape, np.float32)
-        for name, share in _shares(model, stratum, some, columns, own):
-            mixed += share
+    mixes = list(_mixes(model, history, candidates))
+    every = np.unique(np.concatenate([candidates, *(mix.columns for mix in mixes)]))
+    for part in model.parts:
+        wanted = [mix for mix in mixes if model.weights[mix.stratum].get(part.name)]
+        # Once for all: to run a part costs more than to mix what it says.
+        told = score(part, history, every) if wanted else total
+        for mix in wanted:
+            cells = np.ix_(mix.rows, np.searchsorted(every, mix.columns))
+            share = _share(model, mix, part.name, told[cells])
+            np.add(mix.total, share, out=mix.total)
             if shares is not None:
-                shares[name][cells] = share[:, : len(places)]
-        mixed[own] = np.nan
-        total[cells] = np.nan_to_num(standardise(mixed))[:, : len(places)]
+                mine = np.ix_(mix.rows, mix.places)
+                shares[part.name][mine] = share[:, : len(mix.places)]
+    for mix in mixes:
+        mix.total[mix.own] = np.nan
+        scores = np.nan_to_num(standardise(mix.total))
+        total[np.ix_(mix.rows, mix.places)] = scores[:, : len(mix.places)]
     return total
 
 
-def _strata(
-    model: Model, history: History, candidates: IntArray
-) -> Iterator[tuple[Stratum, IntArray, IntArray]]:
-    """Yield each stratum that there is with its patrons and its places."""
+@dataclass(frozen=True)
+class Mix:
+    """What is mixed with the weights of one stratum.
+
+    Attributes:
+        stratum: Whose weights.
+        rows: Patrons of the block.
+        places: Of the candidates.
+        columns: Of the works that are standardised together, those candidates first.
+        own: Shape (rows, columns), what the patrons borrowed.
+        total: Shape (rows, columns), what the parts have added so far.
+    """
+
+    stratum: Stratum
+    rows: IntArray
+    places: IntArray
+    columns: IntArray
+    own: npt.NDArray[np.bool_]
+    total: FloatArray
+
+
+def _mixes(model: Model, history: History, candidates: IntArray) -> Iterator[Mix]:
     few = history.lengths <= FEW
     lent = model.lent[candidates]
     for warm, is_few in product((True, False), (True, False)):
         rows, places = np.flatnonzero(few == is_few), np.flatnonzero(lent == warm)
         if len(rows) and len(places):
-            yield stratum_of(warm=warm, few=is_few), rows, places
+            stratum = stratum_of(warm=warm, few=is_few)
+            columns = with_reference(model, candidates[places])
+            own = borrowed(history.take(rows), columns)
+            total = np.zeros(own.shape, np.float32)
+            yield Mix(stratum, rows, places, columns, own, total)
+
+
+def _share(model: Model, mix: Mix, part: str, told: FloatArray) -> FloatArray:
+    """Return what a part adds, shape (rows, columns); nothing to borrowed works."""
+    told[mix.own] = np.nan
+    drawn = soften(standardise(told), model.softening[mix.stratum])
+    return blend({part: drawn}, {part: model.weights[mix.stratum][part]})
 
 
 def with_reference(model: Model, columns: IntArray) -> IntArray:
@@ -192,22 +227,6 @@ def with_reference(model: Model, columns: IntArray) -> IntArray:
     others = np.setdiff1d(np.flatnonzero(model.lent), columns)
     step = max(1, len(others) // REFERENCE)
     return np.concatenate([columns, others[::step][:REFERENCE]])
-
-
-def _shares(
-    model: Model,
-    stratum: Stratum,
-    history: History,
-    columns: IntArray,
-    own: npt.NDArray[np.bool_],
-) -> Iterator[tuple[str, FloatArray]]:
-    """Yield what each part adds, shape (patrons, columns); nothing to `own` works."""
-    weights, softening = model.weights[stratum], model.softening[stratum]
-    for part in model.parts:
-        if weight := weights.get(part.name, 0.0):
-            scores = standardise(np.where(own, np.nan, score(part, history, columns)))
-            drawn = soften(scores, softening)
-            yield part.name, blend({part.name: drawn}, {part.name: weight})
 
 
 def borrowed(history: History, columns: IntArray) -> npt.NDArray[np.bool_]:
