@@ -36,7 +36,7 @@ demo: setup  ## The whole job on a sample library, then its pages
 	$(BIN)hamkhan demo
 run: setup  ## Web, worker and schedule in one process
 	$(BIN)hamkhan run
-bench: setup  ## Speed and memory as ratios, into bench/results.md
+bench: setup  ## Speed and memory as ratios; SIZE=small for a quick look
 	$(BIN)python bench/run.py
 browser:  ## Install the Chromium that the browser tests drive (Debian)
 	command -v chromium >/dev/null || { apt-get update -qq && \

@@ -1,12 +1,13 @@
-"""Synthetic libraries for the benches, written past the ORM."""
+"""Synthetic libraries for the benches, poured in past the ORM."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 from sqlalchemy.orm import Session
 
 from library.db import Sessions
@@ -14,49 +15,85 @@ from library.tables import Branch, Consent, Loan, Patron, Subject, Work, WorkSub
 from library.vocabulary import ConsentPurpose
 
 NOON = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-_AT_ONCE = 50_000
+SPAN = 1000
+"""Days that the loans spread over."""
+_AT_ONCE = 100_000
 
 
 def fill(sessions: Sessions, *, patrons: int, works: int, loans: int) -> None:
     """Add consenting patrons, works in 50 subjects, and loans by taste."""
-    rng = np.random.default_rng(0)
     with sessions.begin() as session:
         session.add(Branch(id=1, code="main", name="Main"))
         session.flush()
-        _put(session, Work, (_work(i) for i in range(1, works + 1)))
-        _put(session, Subject, (_subject(i) for i in range(1, 51)))
-        about = ({"work_id": i, "subject_id": i % 50 + 1} for i in range(1, works + 1))
-        _put(session, WorkSubject, about)
-        everybody = range(1, patrons + 1)
-        _put(session, Patron, (_patron(i) for i in everybody))
+        session.execute(insert(Work), [_work(i) for i in range(1, works + 1)])
+        session.execute(insert(Subject), [_subject(i) for i in range(1, 51)])
+        about = [{"work_id": i, "subject_id": i % 50 + 1} for i in range(1, works + 1)]
+        session.execute(insert(WorkSubject), about)
+    enrol(sessions, range(1, patrons + 1), works=works, loans=loans)
+
+
+def enrol(sessions: Sessions, patrons: range, *, works: int, loans: int) -> None:
+    """Add patrons of these ids who agreed to all, and their loans of works there."""
+    said = "bench", "bench", True, _moment(2 * SPAN)
+    with sessions.begin() as session:
+        columns = "id", "system", "external_id", "branch_id", "language", "created_at"
+        rows = ((i, "bench", str(i), 1, "en", _moment(0)) for i in patrons)
+        _pour(session, Patron, columns, rows)
+        columns = "patron_id", "purpose", "wording", "source", "covers_past", "given_at"
         for purpose in (ConsentPurpose.HISTORY, ConsentPurpose.MODEL):
-            _put(session, Consent, (_consent(i, purpose) for i in everybody))
+            agreed = ((i, str(purpose), *said) for i in patrons)
+            _pour(session, Consent, columns, agreed)
+        indexes = list(Loan.metadata.tables["loan"].indexes)
+        for index in indexes:  # made once at the end, as any loader would
+            index.drop(session.connection())
+        columns = "system", "ref", "patron_id", "work_id", "borrowed_at", "ignored"
+        _pour(session, Loan, columns, _loans(patrons, works, loans))
+        for index in indexes:
+            index.create(session.connection())
+    if sessions.kw["bind"].dialect.name == "postgresql":
+        with sessions() as session:
+            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            session.execute(text("VACUUM ANALYZE"))
+
+
+def _loans(patrons: range, works: int, loans: int) -> Iterator[tuple[Any, ...]]:
+    rng = np.random.default_rng(patrons.start)
+    days = [_moment(1 + day) for day in range(SPAN)]
     for at in range(0, loans, _AT_ONCE):
         n = min(_AT_ONCE, loans - at)
-        patron = rng.integers(1, patrons + 1, n)
-        liked = (patron % 50 + 50 * rng.integers(0, max(works // 50, 1), n)) % works + 1
+        patron = rng.integers(patrons.start, patrons.stop, n)
+        shelf = 50 * rng.integers(0, max(works // 50, 1), n)
+        liked = (patron % 50 + shelf) % works + 1
         work = np.where(rng.random(n) < 0.7, liked, rng.integers(1, works + 1, n))
-        day = rng.integers(0, 1000, n)
-        with sessions.begin() as session:
-            _put(
-                session,
-                Loan,
-                (
-                    _loan(at + i, int(p), int(w), int(d))
-                    for i, (p, w, d) in enumerate(zip(patron, work, day, strict=True))
-                ),
-            )
+        day = rng.integers(0, SPAN, n)
+        drawn = zip(patron.tolist(), work.tolist(), day.tolist(), strict=True)
+        for i, (p, w, d) in enumerate(drawn, at):
+            yield "bench", f"{patrons.start:09}.{i:09}", p, w, days[d], False
 
 
-def _put(session: Session, table: type, rows: Iterator[Mapping[str, object]]) -> None:
-    waiting = []
-    for row in rows:
-        waiting.append(row)
-        if len(waiting) == _AT_ONCE:
-            session.execute(insert(table), waiting)
-            waiting = []
-    if waiting:
-        session.execute(insert(table), waiting)
+def _pour(
+    session: Session,
+    table: type,
+    columns: Sequence[str],
+    rows: Iterator[tuple[Any, ...]],
+) -> None:
+    """Hand rows to the driver itself: ten million of them are many."""
+    driver: Any = session.connection().connection.driver_connection
+    into = f"{table.__tablename__} ({', '.join(columns)})"  # type: ignore[attr-defined]
+    if session.get_bind().dialect.name == "sqlite":
+        marks = ", ".join("?" * len(columns))
+        driver.executemany(f"INSERT INTO {into} VALUES ({marks})", rows)  # noqa: S608 -- of our own names
+        return
+    with driver.cursor() as cursor:
+        # The rows fit each other; asking for each of them would be most of the time.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        with cursor.copy(f"COPY {into} FROM STDIN") as copy:
+            for row in rows:
+                copy.write_row(row)
+
+
+def _moment(days: int) -> str:
+    return f"{NOON - timedelta(days=days):%Y-%m-%d %H:%M:%S.%f}"
 
 
 def _subject(i: int) -> dict[str, object]:
@@ -73,37 +110,4 @@ def _work(i: int) -> dict[str, object]:
         "sort_key": "",
         "fold_version": 1,
         "created_at": NOON,
-    }
-
-
-def _patron(i: int) -> dict[str, object]:
-    return {
-        "id": i,
-        "system": "bench",
-        "external_id": str(i),
-        "branch_id": 1,
-        "language": "en",
-        "created_at": NOON,
-    }
-
-
-def _consent(i: int, purpose: ConsentPurpose) -> dict[str, object]:
-    return {
-        "patron_id": i,
-        "purpose": purpose,
-        "wording": "bench",
-        "source": "bench",
-        "covers_past": True,
-        "given_at": NOON - timedelta(days=2000),
-    }
-
-
-def _loan(i: int, patron: int, work: int, day: int) -> dict[str, object]:
-    return {
-        "system": "bench",
-        "ref": str(i),
-        "patron_id": patron,
-        "work_id": work,
-        "borrowed_at": NOON - timedelta(days=1 + day),
-        "ignored": False,
     }

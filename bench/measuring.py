@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-FULL = os.environ.get("FULL") == "1"  # noqa: TID251 -- a bench is told by it how large to run
+FULL = os.environ.get("SIZE", "full") == "full"  # noqa: TID251 -- a bench is told by it how large to run
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Reading loans from SQLite and PostgreSQL into the arrays training starts from.
 
-The bare side is one plain cursor over the same rows. FULL=1 reads ten million loans.
+The bare side is one plain cursor over the same rows.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from library.migrate import upgrade
 from recommender.catalogue import read_work_ids
 from recommender.interactions import read_codes, read_signals
 
-LOANS = 10_000_000 if FULL else 300_000
+LOANS = 10_000_000 if FULL else 200_000
 PATRONS, WORKS = LOANS // 10, 20_000
 POSTGRESQL = os.environ.get(  # noqa: TID251 -- a bench is told by it where a server is
     "HAMKHAN_TEST_POSTGRESQL", "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"

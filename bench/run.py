@@ -1,7 +1,7 @@
-"""Run the benches into bench/results.md: `python bench/run.py [NAME ...]`.
+"""Run the benches into bench/out/results.md: `python bench/run.py [NAME ...]`.
 
 Each bench is a module here with `run() -> list[Result]`, run in a process of its own,
-so that one's memory is not the next one's peak. FULL=1 runs the large sizes.
+so that one's memory is not the next one's peak. SIZE=small takes a few minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def main(names: list[str]) -> None:
         f"{platform.python_version()}. Ratios are of two things measured in turns in "
         "one run; seconds are of this machine.\n"
     )
-    (HERE / "results.md").write_text("\n".join([head, *sections]), encoding="utf-8")
+    out = HERE / "out"
+    out.mkdir(exist_ok=True)
+    (out / "results.md").write_text("\n".join([head, *sections]), encoding="utf-8")
 
 
 def _run(name: str) -> list[tuple[str, dict[str, object]]]:

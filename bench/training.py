@@ -17,16 +17,19 @@ from recommender.parts.roster import ALPHA, fit_parts, fit_texts
 from recommender.tuning import fit_model
 
 LOANS = 2_000_000 if FULL else 40_000
-PATRONS, WORKS = LOANS // 20, 10_000 if FULL else 2_000
+WHOLE = 200_000 if FULL else 20_000
+"""Loans for all parts and the tuning of the blend."""
 DIMENSION = 64
 TURNS = 3
+TODAY = 740_400
 
 
 def run() -> list[Result]:
-    loans, works = _library()
-    today = int(loans.day.max()) + 1 if loans.day is not None else None
-    history = build_history(loans, today=today)
-    return [_factors(history.matrix()), _whole(loans, works, today)]
+    loans, _ = _library(LOANS)
+    return [
+        _factors(build_history(loans, today=TODAY).matrix()),
+        _whole(*_library(WHOLE)),
+    ]
 
 
 def _factors(matrix: csr_matrix) -> Result:
@@ -56,13 +59,13 @@ def _factors(matrix: csr_matrix) -> Result:
     )
 
 
-def _whole(loans: Loans, works: WorksText, today: int | None) -> Result:
+def _whole(loans: Loans, works: WorksText) -> Result:
     began = time.perf_counter()
-    history = build_history(loans, today=today)
+    history = build_history(loans, today=TODAY)
     fit_parts(history, works, fit_texts(works, seed=0), seed=0)
     once = time.perf_counter() - began
     began = time.perf_counter()
-    fit_model(loans, works, today=today, seed=0)
+    fit_model(loans, works, today=TODAY, seed=0)
     tuned = time.perf_counter() - began
     return Result(
         f"all parts and the blend on {len(loans.row):,} loans",
@@ -74,14 +77,17 @@ def _whole(loans: Loans, works: WorksText, today: int | None) -> Result:
     )
 
 
-def _library() -> tuple[Loans, WorksText]:
+def _library(n_loans: int) -> tuple[Loans, WorksText]:
+    n_patrons, n_works = n_loans // 20, max(n_loans // 200, 1000)
     rng = np.random.default_rng(0)
-    row = rng.integers(0, PATRONS, LOANS)
-    liked = (row % 50 + 50 * rng.integers(0, WORKS // 50, LOANS)) % WORKS
-    column = np.where(rng.random(LOANS) < 0.7, liked, rng.integers(0, WORKS, LOANS))
-    day = rng.integers(739_000, 740_400, LOANS)
-    texts = WorksText(
-        title=[f"Work {i} of subject {i % 50}" for i in range(WORKS)],
-        subjects=[(f"Subject {i % 50}",) for i in range(WORKS)],
+    row = rng.integers(0, n_patrons, n_loans)
+    liked = (row % 50 + 50 * rng.integers(0, n_works // 50, n_loans)) % n_works
+    column = np.where(
+        rng.random(n_loans) < 0.7, liked, rng.integers(0, n_works, n_loans)
     )
-    return Loans(PATRONS, WORKS, row, column, day), texts
+    day = rng.integers(TODAY - 1400, TODAY, n_loans)
+    texts = WorksText(
+        title=[f"Work {i} of subject {i % 50}" for i in range(n_works)],
+        subjects=[(f"Subject {i % 50}",) for i in range(n_works)],
+    )
+    return Loans(n_patrons, n_works, row, column, day), texts
