@@ -45,6 +45,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "alert": Entry("telling", "alert", "Choose what to tell; make digests."),
         "deliver": Entry("telling", "deliver", "Send the messages that are due."),
         "ledger": Entry("telling", "ledger", "What was sent; what became of it."),
+        "fence": Entry("telling", "fence", "Whether a restored database may send."),
         "bounces": Entry("telling", "bounces", "Take in mail that came back."),
     },
     "Patrons": {

@@ -11,9 +11,9 @@ reads it the next is made, from facts that are read again right before it leaves
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
@@ -47,6 +47,7 @@ from notifier.composing import (
     facts_of,
     ruling_on,
 )
+from notifier.fence import SENT_BEFORE, Fence, agreed_lately
 from notifier.gate import Answer, Ruling
 from notifier.limits import left_before_brake, wait_for
 from notifier.message import Message
@@ -59,6 +60,8 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(minutes=15)
 CONVERSATION = timedelta(minutes=12)
 """The longest talk with a server; DATA starts only if so much of the lease is left."""
+# Where no other worker can have it, there is no lease that could end.
+_NO_END = datetime.max.replace(tzinfo=UTC)
 _BATCH = 25
 _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
 _SETTLED = (
@@ -89,6 +92,8 @@ class DeliveryReport:
     abandoned: int = 0
     held: int = 0
     """Waiting for the gate: quiet hours, pause, cap."""
+    trouble: str | None = None
+    """Why nothing may be sent at all; see `notifier.fence`."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,13 @@ def deliver_due(  # noqa: PLR0913 -- an entry point: everything is passed in
         channels if channels is not None else channels_for(settings),
         lambda: at + timedelta(seconds=time.monotonic() - started),
     )
+    fence = Fence(settings.home)
+    desk.report.trouble = fence.trouble(sessions, at=at)
+    if desk.report.trouble:
+        with sessions.begin() as session:
+            for channel in Channel:
+                hold(session, channel, desk.report.trouble, until=at + HELD_FOR)
+        return desk.report
     try:
         desk.work(limit, progress)
     finally:
@@ -155,6 +167,34 @@ def channels_for(settings: Settings) -> Channels:
         Channel.PAGE: PageChannel(),
         Channel.FEED: PageChannel(),
     }
+
+
+def carry_to_staff(settings: Settings, messages: Iterable[Message]) -> int:
+    """Send mail about the service itself to librarians; return how many were taken.
+
+    It is no patron's, so no gate is asked and no row kept. One that is refused stops no
+    other.
+
+    Raises:
+        DeliveryFailed: None was taken.
+    """
+    mail = channels_for(settings)[Channel.EMAIL]
+    sent, trouble = 0, None
+    try:
+        mail.open()
+        for message in messages:
+            try:
+                mail.hand_over(message, before=_NO_END)
+                mail.answer()
+                sent += 1
+            except DeliveryFailed as error:
+                logger.warning("a letter to a librarian was not taken: %s", error)
+                trouble = error
+    finally:
+        mail.close()
+    if trouble is not None and not sent:
+        raise trouble
+    return sent
 
 
 def claim_due(
@@ -213,6 +253,8 @@ class _Job:
     made: Composed | Ruling | DeliveryFailed
     result: Result | None = None
     """What its attempt came to; to be settled."""
+    went_before: bool = False
+    """The fence lists it: it must not go again."""
 
     @property
     def message(self) -> Message | None:
@@ -236,6 +278,7 @@ class _Desk:
         self._channels = channels
         self._now = now
         self._open = set(channels) - _resting(sessions, now())
+        self._fence = Fence(settings.home)
         self._unsettled: _Job | None = None
         self.report = DeliveryReport()
 
@@ -277,13 +320,16 @@ class _Desk:
                 self._open.discard(Channel.EMAIL)
                 cause = f"brake: {brake} messages in 24 hours"
                 hold(session, Channel.EMAIL, cause, until=now + HELD_FOR)
-            return claim_due(
+            claims = claim_due(
                 session,
                 self._worker,
                 at=now,
                 limit=min(limit, left) if left else limit,
                 channels=frozenset(self._open),
             )
+            mark = self._fence.claimed(session, len(claims))
+        self._fence.keep(mark)
+        return claims
 
     def _made(self, claims: Sequence[Claim]) -> Iterator[_Job]:
         """Read what a batch needs in sets; write each message when it is asked for."""
@@ -299,8 +345,22 @@ class _Desk:
             for claim in claims:
                 yield from self._made([claim])
             return
+        listed = self._listed(claims)
         for claim, facts, draft in drafted:
-            yield _Job(claim, facts, self._written(claim, facts, draft))
+            job = _Job(claim, facts, self._written(claim, facts, draft))
+            job.went_before = claim.delivery.message_id in listed
+            yield job
+
+    def _listed(self, claims: Sequence[Claim]) -> set[str]:
+        """Return the messages that went out though the database does not know it.
+
+        A worker was killed before it could say so, or the database was restored.
+        """
+        asked = {one.delivery.message_id for one in claims if one.attempt > 1}
+        with reading(self._sessions) as session:
+            if agreed_lately(session, at=self._now()):
+                asked = {one.delivery.message_id for one in claims}
+        return self._fence.lists(asked) if asked else set()
 
     def _drafted(
         self, session: Session, claims: Sequence[Claim]
@@ -331,23 +391,13 @@ class _Desk:
 
     def _start(self, job: _Job) -> bool:
         """Let a message go, if it may; tell whether an answer is to be awaited."""
-        claim = job.claim
-        if claim.channel not in self._open or self._now() > claim.until - CONVERSATION:
-            self._hand_back(claim)
-            return False
-        channel = self._channels[claim.channel]
-        try:
-            channel.open()
-        except DeliveryFailed as failure:
-            self._rest(claim.channel, failure)
-            self._settle(job, failure)
-            return False
-        if not self._may_leave(job):
+        channel = self._channel_for(job)
+        if channel is None or not self._may_leave(job):
             return False
         if job.message is None:
             self._note(job, Sent("shown"))
             return False
-        time_left = claim.until - CONVERSATION - self._now()
+        time_left = job.claim.until - CONVERSATION - self._now()
         try:
             channel.hand_over(job.message, before=utc_now() + time_left)
         except DeliveryFailed as failure:
@@ -355,11 +405,32 @@ class _Desk:
             return False
         return True
 
+    def _channel_for(self, job: _Job) -> MessageChannel | None:
+        """Return the open channel; None where the message does not go now."""
+        claim = job.claim
+        if claim.channel not in self._open or self._now() > claim.until - CONVERSATION:
+            self._hand_back(claim)
+            return None
+        if job.went_before:
+            self._settle(job, Sent(SENT_BEFORE))
+            return None
+        channel = self._channels[claim.channel]
+        try:
+            channel.open()
+        except DeliveryFailed as failure:
+            self._rest(claim.channel, failure)
+            self._settle(job, failure)
+            return None
+        return channel
+
     def _await(self, job: _Job) -> None:
         try:
-            self._note(job, Sent(self._channels[job.claim.channel].answer()))
+            answer = self._channels[job.claim.channel].answer()
         except DeliveryFailed as failure:
             self._note(job, failure)
+        else:
+            self._fence.sent(job.claim.delivery.message_id, at=self._now())
+            self._note(job, Sent(answer))
 
     def _note(self, job: _Job, result: Result) -> None:
         """Keep what an attempt came to until the next commit."""

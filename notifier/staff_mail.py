@@ -5,24 +5,16 @@ Whoever sends it notes that it was sent; the same Message-ID again is the same m
 
 import hashlib
 import html
-import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
-from library.errors import DeliveryFailed
 from library.i18n.messages import PERSIAN, direction, html_lang
 from library.settings import Settings
 from library.vocabulary import Channel, Purpose
-from notifier.channels import MessageChannel
-from notifier.delivery import channels_for
+from notifier.delivery import carry_to_staff
 from notifier.gate import is_listed
 from notifier.message import Mailbox, Message
-
-# No other worker may have it: there is no lease that could end.
-_NO_END = datetime.max.replace(tzinfo=UTC)
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,39 +30,18 @@ class Letter:
     """The same for the same news."""
 
 
-def send_letters(
-    settings: Settings,
-    letters: Iterable[Letter],
-    *,
-    at: datetime,
-    channel: MessageChannel | None = None,
-) -> int:
+def send_letters(settings: Settings, letters: Iterable[Letter], *, at: datetime) -> int:
     """Send letters; return how many were taken. One that is refused stops no other.
 
     Raises:
         DeliveryFailed: None was taken.
     """
-    mail = channel or channels_for(settings)[Channel.EMAIL]
     allowed = [
-        one for one in letters if is_listed(one.address, settings.deliver_only_to)
+        message_of(settings, letter, at=at)
+        for letter in letters
+        if is_listed(letter.address, settings.deliver_only_to)
     ]
-    sent, trouble = 0, None
-    try:
-        mail.open()
-        for letter in allowed:
-            try:
-                message = message_of(settings, letter, at=at)
-                mail.hand_over(message, before=_NO_END)
-                mail.answer()
-                sent += 1
-            except DeliveryFailed as error:
-                logger.warning("a letter to a librarian was not taken: %s", error)
-                trouble = error
-    finally:
-        mail.close()
-    if trouble is not None and not sent:
-        raise trouble
-    return sent
+    return carry_to_staff(settings, allowed)
 
 
 def message_of(settings: Settings, letter: Letter, *, at: datetime) -> Message:

@@ -25,6 +25,7 @@ from library.migrate import pending
 from library.runtime import Runtime
 from library.tables import Delivery, Loan, ModelVersion
 from library.vocabulary import DeliveryState, ModelState
+from notifier.fence import Fence
 
 PATIENCE: Final = 10.0
 """Seconds in which a ring must be answered, and a mail server."""
@@ -65,7 +66,10 @@ def examine(runtime: Runtime) -> Iterator[Finding]:
     yield migrations
     if not migrations.ok:
         return
-    for look in (examine_queue, examine_mail, examine_model, examine_deliveries):
+    for look in (
+        *(examine_queue, examine_mail, examine_fence),
+        *(examine_model, examine_deliveries),
+    ):
         yield _looked(look, runtime)
 
 
@@ -139,6 +143,19 @@ def examine_mail(runtime: Runtime) -> Finding:
     with kind(parts.hostname or "", parts.port or 0, timeout=PATIENCE) as server:
         server.ehlo()
     return Finding("mail", ok=True, found=f"{parts.hostname} answers")
+
+
+def examine_fence(runtime: Runtime) -> Finding:
+    """Does this machine's record of what went out fit the database?"""
+    trouble = Fence(runtime.settings.home).looked_at(runtime.sessions)
+    if trouble:
+        return Finding(
+            "fence",
+            ok=False,
+            found=trouble.removeprefix("fence: "),
+            do="nothing is sent until `hamkhan fence --agree`; see docs/operating.md",
+        )
+    return Finding("fence", ok=True, found="fits the database")
 
 
 def examine_model(runtime: Runtime) -> Finding:

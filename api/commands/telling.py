@@ -18,6 +18,7 @@ from notifier import ledger as sent
 from notifier.alerting import AlertReport, make_alerts
 from notifier.bounces import Taken
 from notifier.delivery import DeliveryReport, deliver_due
+from notifier.fence import Fence
 from notifier.mailboxes import parse_mailbox, take_in_all
 
 _IN_A_TABLE = 50
@@ -143,6 +144,27 @@ def bounces(runtime: Runtime, *, mailbox: str | None, as_json: bool) -> None:
     say(report, lambda: _bounce_words(report), as_json=as_json)
 
 
+@click.command()
+@click.option("--agree", is_flag=True, help="Let this database send from here.")
+@json_option
+@pass_runtime
+def fence(runtime: Runtime, *, agree: bool, as_json: bool) -> None:
+    """Say whether what this machine sent fits the database.
+
+    It does not after a database was restored or copied, or on a machine that sends
+    for the first time; then nothing is sent. Look at `hamkhan ledger` first: --agree
+    settles what the fence knows to be out, and lets the rest go.
+    """
+    own = Fence(runtime.settings.home)
+    if agree:
+        settled = own.agree(runtime.sessions, at=utc_now())
+        words = f"agreed: {settled} had gone out before and do not go again"
+        say({"settled": settled}, words, as_json=as_json)
+        return
+    trouble = own.looked_at(runtime.sessions)
+    say({"trouble": trouble}, trouble or "it fits the database", as_json=as_json)
+
+
 def _change(runtime: Runtime, again: int | None, cancel: int | None) -> None:
     at = utc_now()
     with runtime.sessions.begin() as session:
@@ -168,6 +190,8 @@ def alert_words(report: AlertReport) -> str:
 
 def delivery_words(report: DeliveryReport) -> str:
     """Tell a delivering in words."""
+    if report.trouble:
+        return f"nothing is sent. {report.trouble} See `hamkhan fence`"
     return (
         f"{report.sent} sent, {report.withheld} withheld, "
         f"{report.retried} to be tried again, {report.abandoned} abandoned"
