@@ -56,6 +56,8 @@ class Run:
     published: tuple[str, ...] = ()
     fetched: Fetched | None = None
     body_hash: str | None = None
+    moved_on: bool = False
+    """Pages were taken, and the next harvest goes on behind them."""
 
 
 def harvest(  # noqa: PLR0913 -- who harvests what, when and how; each plain
@@ -172,6 +174,7 @@ def _take_in(
                 _keep(session, origin.source_id, oai=dict(batch.cursor))
             if dry_run:
                 transaction.rollback()
+    run.moved_on = run.moved_on or batch.cursor is not None
     run.size += batch.size
     run.rejected += len(bad)
     run.rejections = (*run.rejections, *bad)[:MOST_REJECTIONS]
@@ -235,8 +238,10 @@ def _failed(
     if not dry_run:
         with sessions.begin() as session:
             source = session.get_one(Source, task.id)
-            # That others ask the host at the moment says nothing against the source.
-            source.failures += cause != "busy"
+            # That others ask the host at the moment says nothing against the source,
+            # and one that brought something on the way fails for the first time.
+            before = 0 if run.moved_on else source.failures
+            source.failures = before + (cause != "busy")
             source.next_check_at = after_failure(
                 at,
                 max(source.failures, 1),

@@ -31,6 +31,11 @@ from library.vocabulary import SourceKind
 BATCH = 500
 # Every repository takes whole days, and what is seen again changes nothing.
 _OVERLAP = timedelta(days=1)
+_MOST_YEARS = 30
+_TRIES = 5
+_LONGEST_WAIT = 60
+_PASSING = frozenset([429, 500, 502, 503, 504])
+_CUT_OFF = frozenset(["refused", "encoding"])
 
 
 @dataclass(frozen=True)
@@ -166,28 +171,70 @@ def _parse_marc(stream: BinaryIO, encoding: str | None) -> Iterator[Harvested]:
 
 
 def _read_oai(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:
-    """Yield page by page, going on where an earlier harvest was cut off."""
-    prefix = str(task.settings.get("prefix") or "oai_dc")
-    only_set = task.settings.get("set")
+    """Yield page by page, going on where an earlier harvest was cut off.
+
+    The whole range is read in spans of a year, so that a token that dies costs no more
+    than its span.
+    """
     cursor = dict(task.cursor)
+    if "spans" not in cursor:
+        cursor["spans"] = _spans(task, fetcher, cursor, at=at)
+    while cursor["spans"]:
+        for batch in _read_span(task, fetcher, cursor, at=at):
+            cursor = dict(batch.cursor or {})
+            yield batch
+        if "spans" not in cursor:
+            return
+
+
+def _spans(
+    task: Task, fetcher: Fetcher, cursor: Mapping[str, Any], *, at: datetime
+) -> list[list[str | None]]:
+    """Cut what is to be read into spans of days; the outer ends stay open."""
+    if cursor.get("from") or cursor.get("token"):
+        return [[cursor.get("from"), None]]
+    try:
+        about = _fetch_page(fetcher, oai_pmh.identify(task.url), at=at)
+        earliest = oai_pmh.parse_earliest(about.body or b"")
+    except (FetchFailed, MalformedRecord):
+        earliest = None  # it lists its records all the same, or says itself why not
+    first = max(earliest.year, at.year - _MOST_YEARS) if earliest else at.year
+    years = [*range(first, at.year + 1)]
+    starts = [None, *(f"{year}-01-01" for year in years[1:])]
+    ends = [*(f"{year}-12-31" for year in years[:-1]), None]
+    return [[start, end] for start, end in zip(starts, ends, strict=True)]
+
+
+def _read_span(
+    task: Task, fetcher: Fetcher, cursor: Mapping[str, Any], *, at: datetime
+) -> Iterator[Batch]:
+    """Yield the pages of the first span; a token that died begins it once more.
+
+    Raises:
+        TokenExpired: Its tokens die twice.
+        MalformedRecord: A token came twice, which would have no end; or see `read`.
+    """
+    start, end = cursor["spans"][0]
     token = cursor.get("token")
     seen: set[str] = set()
+    restarted = False
+    only_set = task.settings.get("set")
     while True:
         url = oai_pmh.list_records(
             task.url,
-            prefix=prefix,
+            prefix=str(task.settings.get("prefix") or "oai_dc"),
             token=token,
-            span=(cursor.get("from"), None),
+            span=(start, end),
             only_set=str(only_set) if only_set else None,
         )
-        fetched = fetch(fetcher, url, at=at, limits=fetching.OAI_PAGE)
+        fetched = _fetch_page(fetcher, url, at=at)
         try:
             page = oai_pmh.parse_page(fetched.body or b"")
         except oai_pmh.TokenExpired:
-            if token is None or cursor.get("restarted"):
+            if token is None or restarted:
                 raise
-            # The whole range again: what is there already changes nothing.
-            token, cursor["restarted"], cursor["token"] = None, True, None
+            # What of it is there already changes nothing.
+            token, restarted = None, True
             seen.clear()
             continue
         if page.token is not None and page.token in seen:
@@ -200,6 +247,24 @@ def _read_oai(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:
             return
 
 
+def _fetch_page(fetcher: Fetcher, url: str, *, at: datetime) -> Fetched:
+    """Get a page, patient with a server that is busy or hangs up now and then.
+
+    Raises:
+        FetchFailed: It was asked often enough, or asks for a longer wait.
+    """
+    for tried in range(1, _TRIES + 1):
+        try:
+            return fetch(fetcher, url, at=at, limits=fetching.OAI_PAGE)
+        except FetchFailed as error:
+            wait = error.retry_after or 2**tried
+            passing = error.status in _PASSING or error.cause in _CUT_OFF
+            if tried == _TRIES or not passing or wait > _LONGEST_WAIT:
+                raise
+            fetcher.pause(wait)
+    raise AssertionError("the last try returns or raises")
+
+
 def _moved_on(
     cursor: Mapping[str, Any], page: oai_pmh.Page, at: datetime
 ) -> dict[str, Any]:
@@ -208,9 +273,10 @@ def _moved_on(
     # The server's clock at the first page, as ours may differ from it.
     first = moved.setdefault("began", (page.responded_at or at).isoformat())
     moved["token"] = page.token
-    if page.token is None:
-        began = datetime.fromisoformat(first).astimezone(UTC)
-        moved["from"] = (began - _OVERLAP).date().isoformat()
-        for name in ("began", "restarted", "token"):
-            moved.pop(name, None)
-    return moved
+    if page.token is not None:
+        return moved
+    moved["spans"] = moved["spans"][1:]
+    if moved["spans"]:
+        return moved
+    began = datetime.fromisoformat(first).astimezone(UTC)
+    return {"from": (began - _OVERLAP).date().isoformat()}

@@ -44,14 +44,21 @@ class FetchFailed(ServiceError):
         cause: A short fixed word for health pages: dns, refused, timeout, tls, status,
             too_large, redirect, not_allowed, encoding, malformed.
         retry_after: Seconds the server asked us to wait, when it did.
+        status: Of the answer, where it was one of HTTP.
     """
 
     def __init__(
-        self, message: str, *, cause: str, retry_after: int | None = None
+        self,
+        message: str,
+        *,
+        cause: str,
+        retry_after: int | None = None,
+        status: int | None = None,
     ) -> None:
         super().__init__(message)
         self.cause = cause
         self.retry_after = retry_after
+        self.status = status
 
 
 class DeliveryFailed(ServiceError):

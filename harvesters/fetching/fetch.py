@@ -6,6 +6,7 @@ what was learnt (validators, a new address, when to ask again) comes back as val
 
 import contextlib
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -54,6 +55,8 @@ class Fetcher:
     limits: Limits | None = None
     """In place of each kind's own."""
     turn: Turn = field(default=lambda _: contextlib.nullcontext())
+    pause: Callable[[float], None] = time.sleep
+    """Waits between two tries of one page."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Fetcher":
@@ -279,6 +282,7 @@ def _refusal(answer: _Answer, at: datetime) -> FetchFailed:
         f"the server answered {answer.status}",
         cause="gone" if answer.status == httpx2.codes.GONE else "status",
         retry_after=retry_after(answer.headers.get("retry-after", ""), at),
+        status=answer.status,
     )
 
 

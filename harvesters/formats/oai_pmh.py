@@ -41,6 +41,23 @@ class Page:
     responded_at: datetime | None
 
 
+def identify(base: str) -> str:
+    """Return the address that asks a repository about itself."""
+    return _asking(base, {"verb": "Identify"})
+
+
+def parse_earliest(body: bytes) -> datetime | None:
+    """Return the datestamp before which a repository has nothing; None untold.
+
+    Raises:
+        MalformedRecord: It is no OAI-PMH answer.
+    """
+    about = next(iter(children(_answer(body), "Identify")), None)
+    if about is None:
+        return None
+    return parse_moment(text_of(next(iter(children(about, "earliestDatestamp")), None)))
+
+
 def list_records(
     base: str,
     *,

@@ -43,6 +43,7 @@ class Site:
         self.url = url
         self.pages: dict[str, Page] = {}
         self.asked: list[Asked] = []
+        self.waits: list[float] = []
         self.bodies = 0
 
     @property
@@ -51,8 +52,16 @@ class Site:
         return urlsplit(self.url).netloc
 
     def fetcher(self) -> Fetcher:
-        """Return a fetcher that may read this site and nothing else private."""
-        return Fetcher("Hamkhan/test", "library@localhost", allow=(self.place,))
+        """Return a fetcher that may read this site and nothing else private.
+
+        What it would wait between two tries is in `waits`, and takes no time.
+        """
+        return Fetcher(
+            "Hamkhan/test",
+            "library@localhost",
+            allow=(self.place,),
+            pause=self.waits.append,
+        )
 
     def serve(self, path: str, page: Page | Answer | bytes) -> str:
         """Answer `path` so; return its address."""
