@@ -6,6 +6,7 @@ Matching and shelves both score here, so that what a page shows is what an alert
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -348,7 +349,9 @@ def _explanations(
     if run.served is None or block.history is None:
         return found
     # One patron's products are small: threads would wait longer than they multiply.
-    with threadpool_limits(1, "blas"):
+    # For a page they are left alone, since requests beside each other share them.
+    alone = len(block.audience) == 1
+    with nullcontext() if alone else threadpool_limits(1, "blas"):
         for lines, shares in scored.told:
             for index, line in enumerate(lines):
                 row = int(block.rows[line])

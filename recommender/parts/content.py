@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_matrix, diags
@@ -43,7 +44,7 @@ class Content:
     vocabulary: tuple[str, ...]
     rarity: FloatArray
 
-    @property
+    @cached_property
     def known(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         """Which works have a term at all."""
         return np.diff(self.vectors.indptr) > 0
@@ -80,7 +81,12 @@ def score(
 ) -> FloatArray:
     """Return inner products of profiles and works; nan for a work without terms."""
     profiles = history.matrix(half_life) @ content.vectors
-    scores = (profiles @ content.vectors[candidates].T).toarray().astype(np.float32)
+    if len(history) == 1:  # to pick the candidates out costs more than to score all
+        profile = np.asarray(profiles.toarray()[0], np.float32)
+        scores = (content.vectors @ profile)[None, candidates]
+    else:
+        scores = (profiles @ content.vectors[candidates].T).toarray()
+    scores = scores.astype(np.float32)
     scores[:, ~content.known[candidates]] = np.nan
     return np.asarray(scores, np.float32)
 

@@ -7,6 +7,7 @@ Deerwester, Dumais, Furnas, Landauer, Harshman: Indexing by Latent Semantic Anal
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -33,6 +34,11 @@ class Semantics:
 
     works: FloatArray
     directions: FloatArray
+
+    @cached_property
+    def known(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        """Which works have a place at all."""
+        return np.asarray(self.works.any(axis=1))
 
 
 def fit(vectors: csr_matrix, *, seed: int, dimension: int = DIMENSION) -> Semantics:
@@ -79,5 +85,5 @@ def score(
     """Return inner products of profiles and works; nan for a work without terms."""
     chosen = semantics.works[candidates]
     scores = (history.matrix(half_life) @ semantics.works) @ chosen.T
-    scores[:, ~chosen.any(axis=1)] = np.nan
+    scores[:, ~semantics.known[candidates]] = np.nan
     return np.asarray(scores, np.float32)

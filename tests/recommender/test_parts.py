@@ -46,6 +46,22 @@ def test_finds_the_planted_tastes(name: str) -> None:
     assert (np.nanmean(mine, axis=1) > np.nanmean(others, axis=1)).all()
 
 
+@pytest.mark.parametrize("name", READERS)
+def test_says_of_one_patron_what_it_says_beside_others(name: str) -> None:
+    loans = make_tastes()
+    history = build_history(loans, today=None)
+    part = fit(loans, make_texts(), wanted=[name])[name]
+    candidates = np.array([1, 5, 30, 31])
+
+    together = roster.score(part, history, candidates)
+
+    alone = [
+        roster.score(part, history.take(np.array([row])), candidates)[0]
+        for row in range(5)
+    ]
+    np.testing.assert_allclose(alone, together[:5], rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("name", ["als-64", "knn", "ease"])
 def test_a_work_without_loans_takes_after_its_neighbours(name: str) -> None:
     loans = without_last_of_each_shelf(make_tastes())

@@ -9,7 +9,7 @@ from library.errors import NotFound
 from library.settings import Settings
 from library.tables import Feedback, Patron, ShelfEntry, Work
 from library.vocabulary import Channel, ConsentPurpose, ReasonKind, Verdict
-from recommender.shelves import Shelves, build_shelves, shelf_for
+from recommender.shelves import Shelves, build_shelves, fresh_shelves, shelf_for
 from tests.factories import (
     NOON,
     bo,
@@ -159,6 +159,23 @@ def test_reading_a_shelf_changes_nothing(library: Library) -> None:
     shelves(library, reader(library, "s1"))
 
     assert changes == []
+
+
+def test_a_page_asks_few_questions_of_the_database(library: Library) -> None:
+    patron_id = reader(library, "s1")
+    shelves(library, patron_id)  # reads what does not depend on the patron
+    asked = []
+    engine = library.sessions.kw["bind"]
+
+    def watch(*args: object) -> None:
+        if str(args[2]).startswith("SELECT"):
+            asked.append(args[2])
+
+    event.listen(engine, "before_cursor_execute", watch)
+    with reading(library.sessions) as session:
+        fresh_shelves(session, library.settings, patron_id, at=NOON)
+
+    assert len(asked) <= 7
 
 
 def test_nobody_has_no_shelf(library: Library) -> None:
