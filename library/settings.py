@@ -39,6 +39,10 @@ class Settings:
     """Where servers return mail, told apart by a signed `+tag`; empty: to `contact`."""
     bounce_mailbox: str = ""
     """Where returned mail waits: `imaps://user:password@host/FOLDER`, or a folder."""
+    dkim_key: str = ""
+    """File with the private key that signs our mail; empty: it is not signed."""
+    dkim_selector: str = ""
+    """Under which name the public key is in the DNS."""
     domain_rate: int = 0
     """Messages a minute to one receiving domain; 0 leaves it open."""
     daily_brake: int = 0

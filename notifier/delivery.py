@@ -52,6 +52,7 @@ from notifier.gate import Answer, Ruling
 from notifier.limits import left_before_brake, wait_for
 from notifier.message import Message
 from notifier.outcomes import HELD_FOR, Outcome, Result, Sent, settle, trouble_of
+from notifier.signing import signer_of
 from profiles import contacts, standing
 from profiles.causes import Cause
 
@@ -158,7 +159,7 @@ def deliver_due(  # noqa: PLR0913 -- an entry point: everything is passed in
 def channels_for(settings: Settings) -> Channels:
     """Return the channels of an installation: mail as files where no server is set."""
     mail: MessageChannel = (
-        EmailChannel(parse_server(settings.smtp_url))
+        EmailChannel(parse_server(settings.smtp_url), sign=signer_of(settings))
         if settings.smtp_url
         else FileChannel(settings.mail)
     )

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from library.clock import utc_now
 from library.errors import DeliveryFailed, InvalidInput
 from notifier.message import Message, ascii_domain
+from notifier.signing import Sign
 
 _TRY_AGAIN_IN = re.compile(
     r"try again (?:in|after) (\d+)\s*(second|minute|hour)?", re.IGNORECASE
@@ -79,8 +80,10 @@ class EmailChannel:
         *,
         timeouts: Timeouts | None = None,
         context: ssl.SSLContext | None = None,
+        sign: Sign | None = None,
     ) -> None:
         self._server = server
+        self._sign = sign
         self._timeouts = timeouts or Timeouts()
         self._context = context
         self._smtp: smtplib.SMTP | None = None
@@ -106,16 +109,19 @@ class EmailChannel:
             DeliveryFailed: It was not taken, or nobody knows whether it was.
         """
         self.open()
+        content = message.content
+        if self._sign:
+            content = self._sign(content) + content
         with self._fit_again():
             smtp = self._smtp
             if smtp is None:
                 raise DeliveryFailed("not connected")
             with _telling(before_data=True, ours=False):
                 _wait_at_most(smtp, self._timeouts.command)
-                _address(smtp, message, before)
+                _address(smtp, message, len(content), before)
             with _telling(before_data=False, ours=False):
                 _wait_at_most(smtp, self._timeouts.data)
-                smtp.send(_quoted(message.content))
+                smtp.send(_quoted(content))
 
     def answer(self) -> str:
         """Wait for the server's answer to the message handed over last.
@@ -194,7 +200,7 @@ class EmailChannel:
             smtp.close()
 
 
-def _address(smtp: smtplib.SMTP, message: Message, before: datetime) -> None:
+def _address(smtp: smtplib.SMTP, message: Message, size: int, before: datetime) -> None:
     """Say from whom and to whom, and that the message follows.
 
     Where the server allows it (RFC 2920) all three go at once: two ways to it and back
@@ -204,7 +210,7 @@ def _address(smtp: smtplib.SMTP, message: Message, before: datetime) -> None:
     to = smtplib.quoteaddr(ascii_domain(message.to.address))
     if not (sender + to).isprintable():
         raise DeliveryFailed("5.1.3 the address has a line break", permanent=True)
-    options = "".join(f" {option}" for option in _mail_options(smtp, message))
+    options = "".join(f" {option}" for option in _mail_options(smtp, message, size))
     commands = (f"MAIL FROM:{sender}{options}", f"RCPT TO:{to}", "DATA")
     if smtp.has_extn("pipelining"):
         _require_time(before)
@@ -234,10 +240,10 @@ def _require_start(smtp: smtplib.SMTP, mail: _Reply, to: _Reply, data: _Reply) -
     _require(*data, start=True)
 
 
-def _mail_options(smtp: smtplib.SMTP, message: Message) -> list[str]:
+def _mail_options(smtp: smtplib.SMTP, message: Message, size: int) -> list[str]:
     options = []
     if smtp.has_extn("size"):
-        options.append(f"SIZE={len(message.content)}")
+        options.append(f"SIZE={size}")
     if message.needs_smtputf8:
         if not smtp.has_extn("smtputf8"):
             raise DeliveryFailed(
