@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, tuple_, update
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from harvesters.grouping import creator_key
@@ -198,6 +199,7 @@ def _link_subjects(session: Session, described: Described) -> None:
     )
 
 
+@lru_cache(maxsize=20_000)
 def _subject_key(heading: Heading) -> tuple[str, str]:
     return heading.scheme, squash(heading.label)[:_LABEL_LENGTH]
 
@@ -217,11 +219,15 @@ def _known_subjects(
     session: Session, keys: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
-    for some in batches(keys, 500):
-        rows = session.execute(
-            select(Subject.scheme, Subject.squash, Subject.id).where(
-                tuple_(Subject.scheme, Subject.squash).in_(some)
+    by_scheme: dict[str, list[str]] = {}
+    for scheme, key in keys:
+        by_scheme.setdefault(scheme, []).append(key)
+    for scheme, wanted in by_scheme.items():
+        for some in batches(wanted, 500):
+            rows = session.execute(
+                select(Subject.squash, Subject.id).where(
+                    Subject.scheme == scheme, Subject.squash.in_(some)
+                )
             )
-        )
-        found.update(((scheme, key), row_id) for scheme, key, row_id in rows)
+            found.update(((scheme, key), row_id) for key, row_id in rows)
     return found

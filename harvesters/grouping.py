@@ -6,6 +6,7 @@ the same ISBN brings together what the key keeps apart by a subtitle.
 
 import hashlib
 import re
+from functools import lru_cache
 
 from harvesters.records import HarvestedRecord
 from library.text import squash, work_key
@@ -72,6 +73,7 @@ def editions(key: str, other: str) -> bool:
     return main == main_2 or (begins and name == name_2)
 
 
+@lru_cache(maxsize=20_000)
 def creator_key(name: str) -> str:
     """Return the key under which a name is one, turned round or with dates or not."""
     bare = _DATES.sub("", name)

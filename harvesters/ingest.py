@@ -22,8 +22,8 @@ from harvesters.catalogue import (
 from harvesters.grouping import editions, is_split, own_key, record_key, split_key
 from harvesters.records import HarvestedRecord, content_hash
 from harvesters.rows import insert_missing
-from library.tables import BibRecord, Work
-from library.vocabulary import NewMeans
+from library.tables import BibRecord, Regrouping, Work
+from library.vocabulary import NewMeans, RegroupingKind
 
 _SAID = ("title", "creators", "language", "year", "series")
 # An ISBN that stands in more works than this tells nothing of any of them.
@@ -217,8 +217,7 @@ def _keys(
     session: Session, origin: Origin, new: Sequence[HarvestedRecord]
 ) -> dict[str, str]:
     keys = {record.ref: _key(origin, record) for record in new}
-    split = {split_key(origin.code, record.ref): record.ref for record in new}
-    known = {split[key]: key for key in works_of_keys(session, split.keys())}
+    known = _split_before(session, origin, new)
     keys |= known
     isbns = {rec.isbn for rec in new if rec.isbn and rec.ref not in known}
     if not origin.grouped or not isbns:
@@ -241,6 +240,17 @@ def _keys(
         others = by_isbn.get(record.isbn, [])[:_WORKS_OF_AN_ISBN]
         keys[record.ref] = next((k for k in others if editions(key, k)), key)
     return keys
+
+
+def _split_before(
+    session: Session, origin: Origin, new: Sequence[HarvestedRecord]
+) -> dict[str, str]:
+    """Return the keys of those records that a librarian once split off, by ref."""
+    of_splits = Regrouping.kind == RegroupingKind.SPLIT
+    if session.scalar(select(Regrouping.id).where(of_splits).limit(1)) is None:
+        return {}
+    split = {split_key(origin.code, record.ref): record.ref for record in new}
+    return {split[key]: key for key in works_of_keys(session, split.keys())}
 
 
 def _bib_facts(record: HarvestedRecord) -> dict[str, Any]:

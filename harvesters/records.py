@@ -5,10 +5,10 @@ no control characters, no half surrogates, bounded.
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 TITLE_LENGTH = 1000
@@ -92,13 +92,9 @@ def short_ref(ref: str) -> str:
 
 def content_hash(record: HarvestedRecord) -> str:
     """Return a digest that changes when anything in the record does."""
-    facts = [getattr(record, name) for name in _FACTS]
-    text = json.dumps(
-        [facts, [(one.scheme, one.label) for one in record.subjects]],
-        sort_keys=True,
-        default=dict,
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
+    facts = _FACTS(record)
+    headings = [(one.scheme, one.label) for one in record.subjects]
+    return hashlib.sha256(repr((facts, headings)).encode()).hexdigest()
 
 
-_FACTS = tuple(f.name for f in fields(HarvestedRecord) if f.name != "subjects")
+_FACTS = attrgetter(*(f.name for f in fields(HarvestedRecord) if f.name != "subjects"))

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Table, select
+from sqlalchemy import Integer, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -24,11 +24,20 @@ def insert_missing(
     if not rows:
         return
     into = cast("Table", table.__table__)
-    if session.get_bind().dialect.name == "postgresql":
-        # In one order everywhere, or two writers could wait for each other.
-        session.execute(postgresql.insert(into).on_conflict_do_nothing(), rows)
+    dialect = session.get_bind().dialect
+    # In one order everywhere, or two writers could wait for each other.
+    made = (
+        postgresql.insert(into) if dialect.name == "postgresql" else sqlite.insert(into)
+    )
+    insert = made.on_conflict_do_nothing()
+    if all(isinstance(into.c[name].type, Integer) for name in rows[0]):
+        # Whole numbers need nothing of what takes most of the time here.
+        compiled = insert.compile(dialect=dialect, column_keys=list(rows[0]))
+        places = compiled.positiontup if compiled.positional else None
+        values = [tuple(row[p] for p in places) for row in rows] if places else rows
+        session.connection().exec_driver_sql(str(compiled), list(values))
     else:
-        session.execute(sqlite.insert(into).on_conflict_do_nothing(), rows)
+        session.execute(insert, rows)
 
 
 def ids_by(

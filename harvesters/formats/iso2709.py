@@ -34,6 +34,7 @@ _NOT_MARC8 = re.compile(
     rb"[\xe0-\xfe](?![A-Za-z\xe0-\xfe ])|[\x80-\x87\x8a-\x8c\x8f-\xa0]"
 )
 _BLANK = b"\r\n\x00 \x1a"
+_ESCAPE = b"\x1b"
 _LONGEST = 4 * 1024 * 1024
 _BLOCK = 1024 * 1024
 _PLACES = 24
@@ -96,12 +97,48 @@ def _rejected(offset: int, why: str, piece: bytes) -> Rejected:
 
 def _read(offset: int, piece: bytes, encoding: str | None) -> Harvested:
     try:
-        raw = _split(piece)
-        fields = tuple(_decode(raw, piece, encoding))
+        fields = _quickly(piece)
+        if fields is None:
+            fields = tuple(_decode(_split(piece), piece, encoding))
     except (ValueError, IndexError, TypeError, LookupError) as error:
         return _rejected(offset, f"broken record: {error!s:.200}", piece)
     leader = piece[:_PLACES].decode("ascii", "replace")
     return record_of(Fields(leader, fields), place=f"byte {offset}")
+
+
+def _quickly(piece: bytes) -> tuple[Field, ...] | None:
+    """Read a record as nearly all are: UTF-8, its fields in the directory's order.
+
+    None for any other, which has to be read field by field.
+    """
+    if _ESCAPE in piece:
+        return None
+    try:
+        text = piece[_PLACES:].decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    directory, _, data = text.partition("\x1e")
+    found = data.removesuffix("\x1e").split("\x1e")
+    if len(directory) != 12 * len(found) or not directory.isascii():
+        return None
+    places = range(0, len(directory), 12)
+    starts = [directory[at + 7 : at + 12] for at in places]
+    if starts != sorted(starts):
+        return None
+    fields = []
+    for at, value in zip(places, found, strict=True):
+        tag = directory[at : at + 3]
+        if tag not in USED:
+            continue
+        if tag < "010":
+            fields.append(Field(tag, value))
+            continue
+        indicators, *parts = value.split("\x1f")
+        subfields = tuple([(part[:1], part[1:]) for part in parts])
+        if not value.isascii():
+            subfields = tuple(map(_subfield, parts))
+        fields.append(Field(tag, "", indicators.ljust(2)[:2], subfields))
+    return tuple(fields)
 
 
 def _split(piece: bytes) -> list[tuple[str, bytes]]:

@@ -2,10 +2,11 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from typing import NamedTuple
 
 from harvesters.formats.safe_html import summary_text, web_link
 from harvesters.records import (
@@ -18,7 +19,7 @@ from harvesters.records import (
 )
 from library.text import doi, isbn13, issn
 
-_ISBD_TAIL = re.compile(r"[\s/:;,=.،؛]+$")
+_ISBD_TAIL = " \t\n/:;,=.،؛"
 _ABBREVIATION = re.compile(r"(?:^|[\s.])(?:\w|Jr|Sr|Dr|St|etc|ed|vol|no)\.$")
 # Marks around words that do not sort ("The ", "Der "), in MARC and in UNIMARC.
 _NON_SORTING = re.compile("[\x88\x89\x98\x9c]|<<|>>")
@@ -51,8 +52,7 @@ USED = frozenset(
 """Fields that anything here reads; a carrier need not decode the others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field: a control field has `data`, a data field has subfields."""
 
     tag: str
@@ -76,10 +76,10 @@ class Fields:
     leader: str
     fields: tuple[Field, ...]
 
-    def all(self, *tags: str) -> Iterator[Field]:
-        """Yield the fields of these tags, tag by tag, in the order they stand."""
+    def all(self, *tags: str) -> list[Field]:
+        """Return the fields of these tags, tag by tag, in the order they stand."""
         by_tag = self._by_tag
-        return chain.from_iterable(by_tag[tag] for tag in tags if tag in by_tag)
+        return [field for tag in tags if tag in by_tag for field in by_tag[tag]]
 
     @cached_property
     def _by_tag(self) -> dict[str, list[Field]]:
@@ -90,12 +90,21 @@ class Fields:
 
     def control(self, tag: str) -> str:
         """Return a control field's data, or nothing."""
-        return next((field.data for field in self.all(tag)), "")
+        found = self._by_tag.get(tag)
+        return found[0].data if found else ""
 
-    def values(self, codes: str, *tags: str) -> Iterator[str]:
-        """Yield every subfield with one of these codes in fields of these tags."""
-        for field in self.all(*tags):
-            yield from (v for code, v in field.subfields if code in codes and v)
+    def values(self, codes: str, *tags: str) -> list[str]:
+        """Return every subfield with one of these codes in fields of these tags."""
+        return [
+            value
+            for field in self.all(*tags)
+            for code, value in field.subfields
+            if code in codes and value
+        ]
+
+    def value(self, codes: str, *tags: str) -> str:
+        """Return the first of `values`, or nothing."""
+        return next(iter(self.values(codes, *tags)), "")
 
 
 def record_of(record: Fields, *, place: str, ref: str = "") -> Harvested:
@@ -106,7 +115,7 @@ def record_of(record: Fields, *, place: str, ref: str = "") -> Harvested:
         place: Where it stands, for the rejection.
         ref: The id to use where the carrier has one of its own.
     """
-    unimarc = any(record.all("200")) and not any(record.all("245"))
+    unimarc = bool(record.all("200")) and not record.all("245")
     title = _title(record, unimarc=unimarc)
     given = ref or _own_ref(record)
     if len(record.leader) > 5 and record.leader[5] == "d":
@@ -120,10 +129,10 @@ def record_of(record: Fields, *, place: str, ref: str = "") -> Harvested:
 
 
 def _title(record: Fields, *, unimarc: bool) -> str:
-    field = next(record.all("200" if unimarc else "245"), None)
-    if field is None:
+    fields = record.all("200" if unimarc else "245")
+    if not fields:
         return ""
-    return tidy(field.joined("aehi" if unimarc else "abnpkfgs"))
+    return tidy(fields[0].joined("aehi" if unimarc else "abnpkfgs"))
 
 
 def tidy(text: str) -> str:
@@ -132,30 +141,30 @@ def tidy(text: str) -> str:
     shown = plain(_NON_SORTING.sub("", text) if marked else text)
     if shown[-1:].isalnum():
         return shown
-    tail = _ISBD_TAIL.search(shown)
-    if tail is None or (tail[0] == "." and _ABBREVIATION.search(shown)):
+    bare = shown.rstrip(_ISBD_TAIL)
+    if shown[len(bare) :] == "." and _ABBREVIATION.search(shown):
         return shown
-    return shown[: tail.start()]
+    return bare
 
 
 def _own_ref(record: Fields) -> str:
-    koha = next(record.values("c", "999"), "")
+    koha = record.value("c", "999")
     number = record.control("001").strip() or koha.strip()
     return short_ref(number) if number else ""
 
 
 def _content_ref(record: Fields, title: str) -> str:
     isbn = next(filter(None, map(isbn13, record.values("a", "020", "010"))), "")
-    who = next(record.values("a", "100", "700", "710"), "")
-    year = next(record.values("cd", "260", "264", "210"), "")
+    who = record.value("a", "100", "700", "710")
+    year = record.value("cd", "260", "264", "210")
     text = f"{title}\0{isbn}\0{who}\0{year}"
     return "content:" + hashlib.sha256(text.encode(errors="replace")).hexdigest()[:40]
 
 
 def _marc21(record: Fields, ref: str, title: str) -> HarvestedRecord:
     fixed = record.control("008")
-    language = fixed[35:38].strip() or next(record.values("a", "041"), "")[:3]
-    published = next(record.values("c", "260", "264"), "") or fixed[7:11]
+    language = fixed[35:38].strip() or record.value("a", "041")[:3]
+    published = record.value("c", "260", "264") or fixed[7:11]
     return HarvestedRecord(
         ref=ref,
         title=title,
@@ -177,13 +186,13 @@ def _marc21(record: Fields, ref: str, title: str) -> HarvestedRecord:
 
 
 def _unimarc(record: Fields, ref: str, title: str) -> HarvestedRecord:
-    published = tidy(next(record.values("d", "210", "214"), ""))
-    fixed = next(record.values("a", "100"), "")
+    published = tidy(record.value("d", "210", "214"))
+    fixed = record.value("a", "100")
     return HarvestedRecord(
         ref=ref,
         title=title,
         creators=_unimarc_names(record),
-        language=_language(next(record.values("a", "101"), "")),
+        language=_language(record.value("a", "101")),
         year=published or fixed[9:13].strip() or None,
         isbn=next(filter(None, map(isbn13, record.values("a", "010"))), None),
         issn=next(filter(None, map(issn, record.values("a", "011"))), None),
@@ -205,7 +214,7 @@ def _unimarc(record: Fields, ref: str, title: str) -> HarvestedRecord:
     )
 
 
-def _names(fields: Iterator[Field], codes: str) -> tuple[str, ...]:
+def _names(fields: Iterable[Field], codes: str) -> tuple[str, ...]:
     names = (tidy(field.joined(codes)) for field in fields if not field.first("t"))
     return tuple(dict.fromkeys(filter(None, names)))
 
@@ -249,14 +258,14 @@ def _heading(field: Field, codes: str) -> str:
 
 
 def _call_number(record: Fields, tags: tuple[str, ...]) -> str | None:
-    koha = next(record.values("o", "952"), "")
+    koha = record.value("o", "952")
     found = (field.joined("ab") for tag in tags for field in record.all(tag))
     return plain(koha or next(filter(None, found), ""), 200) or None
 
 
 def _status(record: Fields) -> str | None:
     """Say how far Koha's copies have come; None where the record has none."""
-    copies = [*record.all("952")]
+    copies = record.all("952")
     if not copies:
         return None
     ordered = all(copy.first("7").strip() == "-1" for copy in copies)

@@ -62,6 +62,8 @@ def canon(text: str, lang: str | None = "fa") -> str:
         # Again: a tatweel that went can bring a letter and its mark together.
         text = unicodedata.normalize("NFC", text)
         text = _LOOSE_ZWNJ.sub("", _BETWEEN_PERSIAN.sub(ZWNJ, text))
+    elif "  " not in text and text.isprintable():
+        return text.strip(" ")  # as nearly all is; the rest takes ten times as long
     return _SPACES.sub(" ", text).strip(" \n")
 
 
@@ -162,6 +164,8 @@ def _stem(word: str, vocabulary: Container[str] | None) -> str:
 _LATIN = "a-zß-ɏ"
 _NOT_KEY = re.compile(rf"(?<![{_LATIN}+#])[+#]+|[^\w+#]+|_+")
 
+_ASCII_KEY = {code: None for code in range(128) if not chr(code).isalnum()}
+
 
 def squash(text: str) -> str:
     """Return the key under which subjects, keywords and names are the same.
@@ -169,4 +173,6 @@ def squash(text: str) -> str:
     Letters and digits of `fold` only; `+` and `#` stay after a Latin letter, so that C,
     C++ and C# are three keys. Empty when the text has no letter or digit.
     """
+    if text.isascii() and "+" not in text and "#" not in text:
+        return text.lower().translate(_ASCII_KEY)
     return _NOT_KEY.sub("", fold(text))

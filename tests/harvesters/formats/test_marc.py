@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harvesters.formats import iso2709
 from harvesters.formats.iso2709 import parse_iso2709
 from harvesters.formats.marc import tidy
 from harvesters.formats.marcxml import parse_marcxml
@@ -278,3 +279,37 @@ def test_control_characters_in_marcxml_are_dropped() -> None:
     )
 
     assert titles(list(parse_marcxml(io.BytesIO(record)))) == ["Cosmos"]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["001", "020", "245", "650", "952", "300"]),
+            st.lists(
+                st.tuples(st.sampled_from("ab9á"), st.text("aé €ي\u0301", max_size=5)),
+                max_size=3,
+            ),
+        ),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_reading_quickly_reads_the_same(fields: list[tuple[str, Subfields]]) -> None:
+    data = iso([(tag, "number" if tag == "001" else parts) for tag, parts in fields])
+    piece = data.removesuffix(b"\x1d")
+
+    quick = iso2709._quickly(piece)
+
+    assert quick is not None
+    assert quick == tuple(iso2709._decode(iso2709._split(piece), piece, None))
+
+
+def test_fields_in_another_order_than_the_directory_are_found() -> None:
+    data = iso([("001", "7"), ("245", [("a", "Cosmos")])])
+    entries = data[24:48]
+    turned = data[:24] + entries[12:] + entries[:12] + data[48:]
+
+    (record,) = read(turned)
+
+    assert isinstance(record, HarvestedRecord)
+    assert (record.ref, record.title) == ("7", "Cosmos")
