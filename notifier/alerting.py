@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from library.db import Sessions, reading
 from library.jobs import Progress, no_progress
+from library.sealing import seal
 from library.settings import Settings
 from library.tables import (
     Alert,
@@ -37,7 +38,6 @@ from library.vocabulary import (
 from notifier import links
 from notifier.contents import barred_works
 from notifier.gate import Answer, House, Ruling, may_send
-from notifier.sealing import seal
 from notifier.selection import Candidate, Selection, choose
 from profiles import preferences
 from profiles.causes import Cause

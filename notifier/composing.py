@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
+from library.sealing import unseal
 from library.settings import Settings
 from library.tables import Alert, Branch, Delivery
 from library.vocabulary import Purpose
@@ -27,7 +28,6 @@ from notifier.rendering import (
     render_digest,
     render_sign_in,
 )
-from notifier.sealing import unseal
 from profiles.causes import Cause
 from profiles.standing import SHOWN, Asked, ContactStanding, Standing, standings
 

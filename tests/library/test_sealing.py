@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from library.errors import NotAllowed
-from notifier.sealing import seal, unseal
+from library.sealing import seal, unseal
 
 
 @given(st.text())
