@@ -108,7 +108,8 @@ def _ranked_cells(
     counts = np.diff(ends, prepend=0)
     width = max(int(counts.max()), k)
     rows = np.arange(n_rows)
-    bits = np.negative(scores.ravel()[flat]).view(np.int32)
+    # Taken from 0, since a zero below zero is no less than one above.
+    bits = (np.float32(0) - scores.ravel()[flat]).view(np.int32)
     falling = (bits ^ ((bits >> 31) & np.int32(0x7FFFFFFF))).astype(np.int64)
     key = (falling << 32) | (flat - np.repeat(rows * n, counts))
     keys = np.full((n_rows, width), np.iinfo(np.int64).max)

@@ -48,6 +48,15 @@ def test_a_block_ranks_as_a_full_sort_does(
     assert found.tolist() == by_full_sort(scores, floor, k, nos)
 
 
+def test_zeros_of_either_sign_tie() -> None:
+    scores = np.full((1, 100), -1, np.float32)
+    scores[0, [8, 30, 60]] = 0.0, -0.0, 0.0
+
+    found = best_above(scores, np.zeros(1, np.float32), 3)
+
+    assert found.tolist() == [[8, 30, 60]]
+
+
 @pytest.mark.parametrize("k", [3, 100], ids=["sampled", "ranked whole"])
 def test_rows_are_ranked_alike_in_whatever_block_they_stand(k: int) -> None:
     rng = np.random.default_rng(2)
