@@ -16,7 +16,8 @@ from sqlalchemy import select
 from api.commands.options import json_option, pass_runtime, readable
 from api.commands.output import bar, say, table
 from api.commands.setup import prepare
-from harvesters.imports.importing import import_loans, import_works
+from harvesters.imports.lending import import_loans
+from harvesters.imports.works import import_works
 from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput

@@ -16,13 +16,10 @@ from api.commands.options import (
     readable,
 )
 from api.commands.output import bar, say
-from harvesters.imports.importing import (
-    ImportReport,
-    import_holds,
-    import_loans,
-    import_patrons,
-    import_works,
-)
+from harvesters.imports.frame import ImportReport
+from harvesters.imports.lending import import_holds, import_loans
+from harvesters.imports.people import import_patrons
+from harvesters.imports.works import import_works
 from library.clock import utc_now
 from library.runtime import Runtime
 from library.vocabulary import ConsentPurpose

@@ -17,7 +17,9 @@ from api.demo.libraries import DemoLibrary, Reader
 from api.demo.site import Announced
 from api.working.naming import worker_name
 from harvesters.harvesting import harvest
-from harvesters.imports.importing import import_loans, import_patrons, import_works
+from harvesters.imports.lending import import_loans
+from harvesters.imports.people import import_patrons
+from harvesters.imports.works import import_works
 from harvesters.sources import add_source
 from library.db import reading
 from library.errors import Conflict, ServiceError

@@ -6,13 +6,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from harvesters.imports.importing import (
-    ImportReport,
-    import_holds,
-    import_loans,
-    import_patrons,
-    import_works,
-)
+from harvesters.imports.frame import ImportReport
+from harvesters.imports.lending import import_holds, import_loans
+from harvesters.imports.people import import_patrons
+from harvesters.imports.works import import_works
 from library.db import Sessions, reading
 from library.errors import InvalidInput
 from library.tables import (
