@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from harvesters.fetching.fetch import Fetched, Fetcher, Validators
+from harvesters.fetching.logins import login_of
 from harvesters.fetching.politeness import Turns
 from harvesters.fetching.polling import after_failure, is_settled, next_check, next_move
 from harvesters.ingest import Ingested, Origin, ingest
@@ -89,6 +90,7 @@ def harvest(  # noqa: PLR0913 -- who harvests what, when and how; each plain
     task, origin = _begin(sessions, code)
     run = Run()
     try:
+        task = replace(task, login=login_of(settings, task.settings))
         for batch in read(task, fetcher or polite(sessions, settings), at=at):
             _take_in(sessions, origin, batch, run, at=at, dry_run=dry_run)
             progress(_seen(run), None)
@@ -128,7 +130,7 @@ def harvest_due(
     return [harvest(sessions, settings, code, at=at) for code in codes]
 
 
-def _begin(sessions: Sessions, code: str) -> tuple[Task, Origin]:
+def _begin(sessions: Sessions, settings: Settings, code: str) -> tuple[Task, Origin]:
     with reading(sessions) as session:
         source = find_source(session, code)
     task = Task(

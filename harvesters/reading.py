@@ -14,6 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 from harvesters.fetching import fetch as fetching
 from harvesters.fetching.fetch import Fetched, Fetcher, Validators, fetch
+from harvesters.fetching.logins import Login, basic
+from harvesters.fetching.patience import fetch_patiently
 from harvesters.formats import kbart, oai_pmh
 from harvesters.formats.feed import parse_feed
 from harvesters.formats.iso2709 import parse_iso2709
@@ -23,6 +25,7 @@ from harvesters.formats.marcxml import parse_marcxml
 from harvesters.formats.onix import parse_onix
 from harvesters.formats.streams import Joined, whole
 from harvesters.formats.tabular import WORKS, open_bytes, parse_works, read_table
+from harvesters.koha import PER_PAGE, Koha, parse_biblios
 from harvesters.records import Harvested
 from harvesters.rows import batches
 from library.errors import FetchFailed, InvalidInput, MalformedRecord
@@ -32,10 +35,6 @@ BATCH = 500
 # Every repository takes whole days, and what is seen again changes nothing.
 _OVERLAP = timedelta(days=1)
 _MOST_YEARS = 30
-_TRIES = 5
-_LONGEST_WAIT = 60
-_PASSING = frozenset([429, 500, 502, 503, 504])
-_CUT_OFF = frozenset(["refused", "encoding"])
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class Task:
     validators: Validators
     body_hash: str | None
     cursor: Mapping[str, Any]
+    login: Login | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def read(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:
     """
     if task.kind == SourceKind.OAI_PMH:
         return _read_oai(task, fetcher, at=at)
+    if task.kind == SourceKind.KOHA:
+        return _read_koha(task, fetcher, at=at)
     if task.url.startswith("file:"):
         return _read_file(task)
     return _read_document(task, fetcher, at=at)
@@ -112,7 +114,14 @@ Parse = Callable[[BinaryIO], Iterator[Harvested]]
 
 def _read_document(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:
     limits = fetching.FEED if task.kind == SourceKind.FEED else fetching.FILE
-    fetched = fetch(fetcher, task.url, at=at, validators=task.validators, limits=limits)
+    fetched = fetch(
+        fetcher,
+        task.url,
+        at=at,
+        validators=task.validators,
+        headers=basic(task.login) if task.login else {},
+        limits=limits,
+    )
     if fetched.body is None:
         yield Batch((), fetched=fetched)
         return
@@ -194,7 +203,7 @@ def _spans(
     if cursor.get("from") or cursor.get("token"):
         return [[cursor.get("from"), None]]
     try:
-        about = _fetch_page(fetcher, oai_pmh.identify(task.url), at=at)
+        about = _page(task, fetcher, oai_pmh.identify(task.url), at=at)
         earliest = oai_pmh.parse_earliest(about.body or b"")
     except (FetchFailed, MalformedRecord):
         earliest = None  # it lists its records all the same, or says itself why not
@@ -227,7 +236,7 @@ def _read_span(
             span=(start, end),
             only_set=str(only_set) if only_set else None,
         )
-        fetched = _fetch_page(fetcher, url, at=at)
+        fetched = _page(task, fetcher, url, at=at)
         try:
             page = oai_pmh.parse_page(fetched.body or b"")
         except oai_pmh.TokenExpired:
@@ -247,22 +256,26 @@ def _read_span(
             return
 
 
-def _fetch_page(fetcher: Fetcher, url: str, *, at: datetime) -> Fetched:
-    """Get a page, patient with a server that is busy or hangs up now and then.
+def _page(task: Task, fetcher: Fetcher, url: str, *, at: datetime) -> Fetched:
+    headers = basic(task.login) if task.login else {}
+    return fetch_patiently(fetcher, url, at=at, headers=headers)
 
-    Raises:
-        FetchFailed: It was asked often enough, or asks for a longer wait.
-    """
-    for tried in range(1, _TRIES + 1):
-        try:
-            return fetch(fetcher, url, at=at, limits=fetching.OAI_PAGE)
-        except FetchFailed as error:
-            wait = error.retry_after or 2**tried
-            passing = error.status in _PASSING or error.cause in _CUT_OFF
-            if tried == _TRIES or not passing or wait > _LONGEST_WAIT:
-                raise
-            fetcher.pause(wait)
-    raise AssertionError("the last try returns or raises")
+
+def _read_koha(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Batch]:
+    """Yield the records changed since the last harvest, page by page."""
+    koha = Koha.of(fetcher, task.url, task.login, task.settings, at=at)
+    cursor = {"page": 1, "began": at.isoformat(), **task.cursor}
+    while True:
+        page = int(cursor["page"])
+        body = koha.biblios(since=cursor.get("since"), page=page)
+        records = tuple(parse_biblios(body))
+        cursor["page"] = page + 1
+        if len(records) < PER_PAGE:
+            began = datetime.fromisoformat(cursor["began"])
+            cursor = {"since": (began - _OVERLAP).isoformat()}
+        yield Batch(records, len(body), cursor=dict(cursor))
+        if "page" not in cursor:
+            return
 
 
 def _moved_on(

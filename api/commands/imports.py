@@ -17,6 +17,7 @@ from api.commands.options import (
 )
 from api.commands.output import bar, say
 from harvesters.imports.frame import ImportReport
+from harvesters.imports.koha import WHAT, import_from_koha
 from harvesters.imports.lending import import_holds, import_loans
 from harvesters.imports.people import import_patrons
 from harvesters.imports.works import import_works
@@ -183,3 +184,39 @@ def words_of(report: ImportReport, *, dry_run: bool) -> str:
 
 def _report_path(runtime: Runtime, file: Path) -> Path:
     return runtime.settings.home / "reports" / f"{file.name}.refused.csv"
+
+
+@import_.command()
+@click.argument("code")
+@click.argument("what", nargs=-1, type=click.Choice(WHAT))
+@report_option
+@dry_run_option
+@json_option
+@pass_runtime
+def koha(
+    runtime: Runtime,
+    *,
+    code: str,
+    what: tuple[str, ...],
+    report_path: Path | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Read patrons, loans and holds out of the Koha source CODE, or only WHAT.
+
+    Loans and holds are asked for of patrons who agreed here, and of none whose privacy
+    in Koha is "never".
+    """
+    for each in what or WHAT:
+        with bar(f"Reading {each}") as progress:
+            report = import_from_koha(
+                runtime.sessions,
+                runtime.settings,
+                code,
+                each,
+                at=utc_now(),
+                dry_run=dry_run,
+                report_path=report_path,
+                progress=progress,
+            )
+        say(report, words_of(report, dry_run=dry_run), as_json=as_json)

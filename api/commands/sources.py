@@ -19,6 +19,7 @@ from api.commands.output import bar, say, table
 from api.plain import plain
 from api.working.warning import webhook_secret
 from harvesters.fetching.fetch import Fetcher
+from harvesters.fetching.logins import Login, sealed_login
 from harvesters.harvesting import HarvestReport, harvest_due
 from harvesters.harvesting import harvest as harvest_one
 from harvesters.pushing import push_secret
@@ -171,6 +172,26 @@ def test(
             click.echo(_words_of_trial(trial))
     if failed:
         raise click.exceptions.Exit(1)
+
+
+@source.command()
+@click.argument("code")
+@click.option("--user", required=True, help="A name, or the id of an API client.")
+@click.password_option(
+    "--password", confirmation_prompt=False, help="Asked for when it is not given."
+)
+@pass_runtime
+def login(runtime: Runtime, *, code: str, user: str, password: str) -> None:
+    """Keep a name and password to sign in with at a source, sealed.
+
+    For Koha they are the id and secret of an API client (OAuth2), or with the setting
+    auth=basic a name and password; other kinds use HTTP Basic.
+    """
+    kept = sealed_login(runtime.settings, Login(user, password))
+    with runtime.sessions.begin() as session:
+        row = find_source(session, code)
+        row.settings = {**row.settings, **kept}
+    click.echo(f"{code} is read as {user} from now on.")
 
 
 @source.command("webhook-secret")

@@ -146,8 +146,10 @@ def post(
     headers: Mapping[str, str],
     at: datetime,
     limits: Limits = FEED,
-) -> None:
-    """Post a body; a redirect is a refusal, as the body is meant for this address.
+) -> bytes:
+    """Post a body and return what is answered.
+
+    A redirect is a refusal, as the body is meant for this address.
 
     Raises:
         FetchFailed: It was not taken.
@@ -159,6 +161,7 @@ def post(
         answer = _exchange(fetcher, request, Deadline(limits.seconds), limits)
     if answer.status // 100 != 2:
         raise _refusal(answer, at)
+    return answer.body
 
 
 @dataclass(frozen=True)

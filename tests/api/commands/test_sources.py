@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from api.demo.announcements import NewWork
 from api.demo.site import Announced, served
+from harvesters.fetching.logins import Login, login_of
 from harvesters.pushing import push_secret
 from library.db import Sessions, reading
 from library.runtime import Runtime
@@ -228,6 +229,29 @@ def test_a_source_that_is_read_needs_an_address_and_has_no_secret(run: Run) -> N
 
     run("source", "add", "new", "feed", "http://feeds.test/a")
     assert run("source", "secret", "new").exit_code == 1
+
+
+def test_a_login_is_kept_sealed(run: Run, runtime: Runtime, sessions: Sessions) -> None:
+    run("source", "add", "ils", "koha", "http://koha.test/")
+
+    kept = run("source", "login", "ils", "--user", "client", typed="the secret\n")
+
+    assert kept.exit_code == 0
+    with reading(sessions) as session:
+        (source,) = session.scalars(select(Source)).all()
+    assert "the secret" not in repr(source.settings)
+    login = login_of(runtime.settings, source.settings)
+    assert login == Login("client", "the secret")
+
+
+def test_a_koha_that_nobody_allowed_is_not_asked(run: Run) -> None:
+    run("source", "add", "ils", "koha", "http://127.0.0.1:1/")
+    without = run("import", "koha", "ils", "patrons")
+    run("source", "login", "ils", "--user", "client", "--password", "x")
+    inside = run("import", "koha", "ils")
+
+    assert "needs a login" in without.stderr
+    assert "not on the open internet" in inside.stderr
 
 
 def test_the_same_code_twice_is_refused(run: Run) -> None:
