@@ -31,7 +31,8 @@ cover: setup  ## The tests with branch coverage and its floor
 	$(BIN)pytest -n auto -m "not slow" --cov $(T)
 check: lint cover  ## What every change passes; CI runs it and `make slow`
 faults: setup  ## Kills, cuts and faulty servers; FULL=1 for the full size
-	HAMKHAN_FAULTS=$(if $(FULL),full,short) $(BIN)pytest tests/faults $(T)
+	HAMKHAN_FAULTS=$(if $(FULL),full,short) $(BIN)pytest --durations=0 tests/faults \
+	  tests/profiles/test_rhythm.py $(T)
 demo: setup  ## The whole job on a sample library, then its pages
 	$(BIN)hamkhan demo
 run: setup  ## Web, worker and schedule in one process

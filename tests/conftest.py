@@ -8,7 +8,7 @@ import pytest
 
 from library.db import Sessions, make_engine, make_sessions
 from library.settings import Settings
-from tests import databases
+from tests import brokers, databases
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +63,25 @@ def settings(tmp_path: Path, database: str) -> Settings:
         database_url=database,
         secret="a secret for tests only",
     )
+
+
+@pytest.fixture(scope="session")
+def redis_broker() -> Iterator[str]:
+    if not brokers.redis_answers():
+        _do_without("Redis")
+    with brokers.redis_database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_broker() -> Iterator[str]:
+    if not brokers.rabbitmq_answers():
+        _do_without("RabbitMQ")
+    with brokers.rabbitmq_vhost() as url:
+        yield url
+
+
+def _do_without(what: str) -> None:
+    if brokers.SERVICES_REQUIRED:
+        pytest.fail(f"HAMKHAN_REQUIRE_SERVICES=1, and no {what} server answers")
+    pytest.skip(f"no {what} server answers")

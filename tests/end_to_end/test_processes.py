@@ -1,8 +1,6 @@
 """The service's own processes: they work, end in time and leave nobody behind."""
 
-import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -25,6 +23,7 @@ from library.settings import Settings
 from library.tables import ScheduleRun
 from library.vocabulary import SlotState
 from tests.command_line import begin
+from tests.processes import children, free_port, lives
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +40,7 @@ def runtime(tmp_path: Path) -> Runtime:
 
 
 def test_all_in_one_process_serves_works_and_ends_in_time(runtime: Runtime) -> None:
-    port = _free_port()
+    port = free_port()
     with _running(runtime, "run", "--port", str(port)) as process:
         assert wait_until(lambda: _turns(runtime) >= {"harvest", "alert"}, PATIENCE)
         with urlopen(f"http://127.0.0.1:{port}/") as page:
@@ -66,13 +65,13 @@ def test_a_worker_apart_works_and_ends_in_time(runtime: Runtime) -> None:
 def test_a_killed_worker_leaves_no_process_behind(runtime: Runtime) -> None:
     with _running(runtime, "worker", "--processes", "2") as process:
         assert wait_until(lambda: heard_at(runtime.sessions) is not None, PATIENCE)
-        children = _children(process.pid)
+        started = children(process.pid)
 
         process.kill()
         process.wait()
 
-        assert len(children) >= 2
-        assert wait_until(lambda: not any(map(_lives, children)), PATIENCE)
+        assert len(started) >= 2
+        assert wait_until(lambda: not any(map(lives, started)), PATIENCE)
 
 
 def test_what_a_killed_process_was_at_is_done_by_the_next(runtime: Runtime) -> None:
@@ -122,25 +121,3 @@ def _last_worker(runtime: Runtime) -> str:
     assert wait_until(lambda: "alert" in _turns(runtime), PATIENCE)
     with reading(runtime.sessions) as session:
         return str(session.scalar(select(ScheduleRun.worker).limit(1)))
-
-
-def _children(pid: int) -> list[int]:
-    listed = Path(f"/proc/{pid}/task/{pid}/children")
-    if not listed.exists():
-        pytest.skip("this system does not list a process's children")
-    return [int(number) for number in listed.read_text().split()]
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # A zombie that nobody has collected is dead all the same.
-    return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

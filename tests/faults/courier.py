@@ -1,13 +1,16 @@
-"""A process that can be killed: `python -m tests.faults.courier TASK AT NAME`."""
+"""A process that can be killed: `python -m tests.faults.courier TASK AT NAME [LEASE]`.
+
+LEASE, in seconds, is for who cannot wait a quarter of an hour.
+"""
 
 import os
 import sys
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from library.runtime import start
 from library.settings import Settings
+from notifier import delivery
 from notifier.alerting import make_alerts
-from notifier.delivery import deliver_due
 
 
 def main() -> None:
@@ -18,7 +21,10 @@ def main() -> None:
         make_alerts(own.sessions, own.settings, at=at)
     else:
         worker = f"{name}-{os.getpid()}"
-        deliver_due(own.sessions, own.settings, at=at, worker=worker)
+        if len(sys.argv) > 4:
+            delivery.LEASE = timedelta(seconds=float(sys.argv[4]))
+            delivery.CONVERSATION = delivery.LEASE / 2
+        delivery.deliver_due(own.sessions, own.settings, at=at, worker=worker)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ class Rounds:
     seen: Callable[[], int] = int
     """How many messages the server took."""
     seed: int = 1
+    lease: float | None = None
+    """Seconds, where a quarter of an hour is too long."""
     task: str = "deliver"
     """Or "build"."""
     apart: timedelta = timedelta()
@@ -88,6 +90,7 @@ class Rounds:
             [
                 *(sys.executable, "-m", "tests.faults.courier"),
                 *(self.task, moment, f"courier{number}"),
+                *([] if self.lease is None else [str(self.lease)]),
             ],
             cwd=ROOT,
             env={**os.environ, **environment(self.settings)},  # noqa: TID251 -- for a child

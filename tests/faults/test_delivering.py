@@ -1,7 +1,8 @@
-"""FR1, FR2, FR6, FR7, FR9: delivering under kills and a faulty mail server."""
+"""FR1, FR2, FR6, FR7, FR9, FR10: delivering under kills, cuts, clocks and restores."""
 
 import signal
 import subprocess
+import time
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -12,13 +13,16 @@ from sqlalchemy import func, select
 
 from library.db import Sessions, reading
 from library.settings import Settings
-from library.tables import Alert, ContactPoint, Delivery
+from library.tables import Alert, ContactPoint, Delivery, LedgerEntry
 from library.vocabulary import ConsentPurpose, DeliveryState
 from notifier.alerting import make_alerts
+from notifier.delivery import deliver_due
+from notifier.fence import Fence
 from tests.factories import NOON, make_patron, make_work
 from tests.faults.rounds import Rounds
 from tests.faults.sizes import size
 from tests.notifier.cast import make_match
+from tests.notifier.dumps import dump, restore
 from tests.notifier.mail_server import CUT, CUT_AFTER, MailServer
 
 pytestmark = pytest.mark.slow
@@ -42,6 +46,7 @@ def test_fr1_killed_deliverers_lose_nothing(
         rounds.run(NOON)
 
     assert rounds.killed == kills
+    assert_all_accounted_for(sessions)
     assert lost(sessions, server) == []
     assert strays(sessions, server) == []
     assert copies(server) <= rounds.killed
@@ -104,6 +109,7 @@ def test_fr2_a_faulty_server_loses_nothing(
         )
         rounds.run(NOON)
 
+    assert_all_accounted_for(sessions)
     assert lost(sessions, server, besides="patron7@patrons.test") == []
     assert strays(sessions, server) == []
     assert copies(server) <= rounds.killed + doubtful
@@ -140,6 +146,97 @@ def test_fr9_clocks_a_minute_apart_do_no_harm(
 
     assert copies(server) == 0
     assert lost(sessions, server) == []
+
+
+def test_fr9_a_clock_that_jumps_does_no_harm(
+    sessions: Sessions, settings: Settings
+) -> None:
+    count, kills = size(40, 500, 500), size(4, 20, 20)
+    digests(sessions, settings, count)
+    hour, day = timedelta(hours=1), timedelta(days=1)
+    with MailServer() as server:
+        settings = replace(settings, smtp_url=server.url)
+        rounds = Rounds(
+            sessions,
+            settings,
+            couriers=2,
+            kills=kills,
+            each=max(count // (2 * kills), 1),
+            seen=lambda: len(server.taken),
+        )
+        half_a_second_back = day - timedelta(milliseconds=500)
+        for jump in (timedelta(), hour, -hour, day, half_a_second_back):
+            rounds.once(NOON + jump)
+        rounds.run(NOON + 2 * day)
+
+    assert_all_accounted_for(sessions)
+    assert lost(sessions, server) == []
+    assert copies(server) <= rounds.killed
+
+
+@pytest.mark.parametrize("where", ["in place", "as a clone"])
+def test_fr10_a_restored_database_sends_nothing_until_somebody_agrees(
+    sessions: Sessions, settings: Settings, where: str
+) -> None:
+    count = size(10, 500, 500)
+    digests(sessions, settings, 2 * count)
+    late = NOON + timedelta(days=6, minutes=1)
+    with MailServer() as server:
+        settings = replace(settings, smtp_url=server.url)
+        deliver_due(sessions, settings, at=NOON, worker="w1", limit=count)
+        kept = dump(sessions)
+        deliver_due(sessions, settings, at=NOON, worker="w1")
+        assert len(server.taken) == 2 * count
+        restore(sessions, kept)
+        if where == "as a clone":
+            settings = replace(settings, home=settings.home / "elsewhere")
+
+        before = deliver_due(sessions, settings, at=NOON, worker="w1")
+        agreed = Fence(settings.home).agree(sessions, at=late)
+        after = deliver_due(sessions, settings, at=late, worker="w1")
+
+    assert before.trouble
+    assert (before.sent, after.sent) == (0, 0)
+    assert copies(server) == 0
+    assert len(server.taken) == 2 * count
+    # The original knows what went out; a clone does not, and it is too late for those.
+    in_place = where == "in place"
+    assert (agreed, after.withheld) == ((count, 0) if in_place else (0, count))
+    assert_all_accounted_for(sessions)
+
+
+def test_a_worker_that_sleeps_past_its_lease_neither_sends_nor_settles(
+    sessions: Sessions, settings: Settings
+) -> None:
+    digests(sessions, settings, 1)
+    sleepers: list[subprocess.Popen[bytes]] = []
+
+    def put_to_sleep(verb: str, _: str) -> str | None:
+        if verb == "RCPT" and sleepers:
+            sleepers[0].send_signal(signal.SIGSTOP)
+        return None
+
+    with MailServer(put_to_sleep) as server:
+        settings = replace(settings, smtp_url=server.url)
+        rounds = Rounds(sessions, settings, couriers=1, lease=4)
+        sleeper = rounds.start(NOON, 0)
+        sleepers.append(sleeper)
+        while "RCPT" not in server.verbs:
+            time.sleep(0.05)
+        sleepers.clear()
+        time.sleep(5)
+        later = NOON + timedelta(minutes=16)
+        report = deliver_due(sessions, settings, at=later, worker="awake")
+        sleeper.send_signal(signal.SIGCONT)
+        assert sleeper.wait(60) == 0
+
+    assert report.sent == 1
+    assert len(server.taken) == 1
+    with reading(sessions) as session:
+        (delivery,) = session.scalars(select(Delivery))
+        outcomes = session.scalars(select(LedgerEntry.outcome)).all()
+    assert (delivery.state, delivery.attempts) == (DeliveryState.SENT, 2)
+    assert outcomes == ["sent"]
 
 
 def test_fr6_five_builders_make_one_digest_per_patron_and_date(
@@ -187,6 +284,19 @@ def patrons_with_a_match(sessions: Sessions, count: int) -> None:
                 session, f"Patron{number}", consents=(ConsentPurpose.ALERTS,)
             )
             make_match(session, patron, work)
+
+
+def assert_all_accounted_for(sessions: Sessions) -> None:
+    """Due is sent and withheld and abandoned, each that was not sent with its cause."""
+    with reading(sessions) as session:
+        rows = session.execute(select(Delivery.state, Delivery.cause)).all()
+        entries = session.scalar(
+            select(func.count(func.distinct(LedgerEntry.delivery_id)))
+        )
+    ended = {DeliveryState.SENT, DeliveryState.WITHHELD, DeliveryState.ABANDONED}
+    assert {row.state for row in rows} <= ended
+    assert all(row.cause for row in rows if row.state is not DeliveryState.SENT)
+    assert entries == len(rows)
 
 
 def lost(sessions: Sessions, server: MailServer, *, besides: str = "") -> list[str]:
