@@ -130,7 +130,7 @@ def harvest_due(
     return [harvest(sessions, settings, code, at=at) for code in codes]
 
 
-def _begin(sessions: Sessions, settings: Settings, code: str) -> tuple[Task, Origin]:
+def _begin(sessions: Sessions, code: str) -> tuple[Task, Origin]:
     with reading(sessions) as session:
         source = find_source(session, code)
     task = Task(

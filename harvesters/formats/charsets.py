@@ -69,8 +69,8 @@ def legacy(data: bytes) -> str | None:
         return None
     if _looks(data, ARABIC, _ARABIC_LETTERS):
         return ARABIC
-    if _looks(data, CYRILLIC, _CYRILLIC_LETTERS):
-        return CYRILLIC
+    if b"\x98" not in data and _looks(data, CYRILLIC, _CYRILLIC_LETTERS):
+        return CYRILLIC  # which has no letter for that one byte
     return None
 
 

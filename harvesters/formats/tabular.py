@@ -309,7 +309,7 @@ def _work(row: Row) -> Harvested:
         return Rejected(place, "work_id: missing", raw)
     return HarvestedRecord(
         ref=short_ref(ref or isbn or ""),
-        title=title or ref,
+        title=title or ref or isbn or "",
         creators=_several(values.get("creators", "")),
         language=plain(values.get("language", ""), 10) or None,
         year=plain(values.get("year", ""), 100) or None,

@@ -201,6 +201,20 @@ def test_what_only_a_dtd_or_a_pedant_minds_is_read() -> None:
     assert record.title == "The Cosmos: ARégime & a voyage"
 
 
+def test_bytes_of_no_code_page_are_refused_and_not_stumbled_over() -> None:
+    with pytest.raises(MalformedRecord):
+        list(parse_onix(b"\x98\xa8\xb8\xb8\xb8"))
+
+
+def test_a_row_with_an_isbn_alone_is_called_by_it() -> None:
+    table = read_table(io.BytesIO(b"year,isbn\n1359,9780306406157\n"), WORKS)
+
+    (record,) = parse_works(table)
+
+    assert isinstance(record, HarvestedRecord)
+    assert (record.ref, record.title) == ("9780306406157", "9780306406157")
+
+
 def test_what_is_no_onix_is_refused() -> None:
     with pytest.raises(MalformedRecord):
         list(parse_onix(b"<html/>"))
