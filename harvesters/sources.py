@@ -1,7 +1,10 @@
 """The sources an installation reads: added, listed, removed."""
 
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,8 +12,10 @@ from urllib.parse import urlsplit
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from harvesters.formats.opml import Outline
 from library.errors import Conflict, InvalidInput, NotFound
 from library.tables import BibRecord, Branch, Harvest, Source
+from library.text import fold
 from library.vocabulary import NewMeans, SourceKind
 
 PUSHED = frozenset([SourceKind.PUSH])
@@ -97,6 +102,49 @@ def find_source(session: Session, code: str) -> Source:
     return source
 
 
+def add_feeds(
+    session: Session,
+    outlines: Iterable[Outline],
+    *,
+    branch_code: str | None = None,
+    at: datetime,
+) -> list[Source]:
+    """Add the feeds of a list that are not here yet, named after their titles.
+
+    Raises:
+        InvalidInput: There is no such branch.
+    """
+    there = set(session.scalars(select(Source.url)))
+    codes = set(session.scalars(select(Source.code)))
+    added = []
+    for one in outlines:
+        if one.url in there:
+            continue
+        code = _free_code(one, codes)
+        codes.add(code)
+        added.append(
+            add_source(
+                session,
+                code,
+                SourceKind.FEED,
+                one.url,
+                branch_code=branch_code,
+                at=at,
+            )
+        )
+    return added
+
+
+def start_over(source: Source, *, at: datetime) -> None:
+    """Have a source read whole at its next turn, which is now.
+
+    What is here already changes nothing; what could not be taken is tried again.
+    """
+    source.etag = source.last_modified = source.body_hash = None
+    source.cursor = {k: v for k, v in source.cursor.items() if k != "oai"}
+    source.next_check_at = at
+
+
 def remove_source(session: Session, code: str) -> None:
     """Remove a source and its records; the works stay.
 
@@ -149,6 +197,14 @@ def branch_id(session: Session, code: str | None) -> int:
     session.add(branch)
     session.flush()
     return branch.id
+
+
+def _free_code(outline: Outline, taken: Collection[str]) -> str:
+    name = fold(outline.title) or urlsplit(outline.url).hostname or ""
+    ascii_name = name if name.isascii() else urlsplit(outline.url).hostname or ""
+    base = re.sub("[^a-z0-9]+", "-", ascii_name.lower()).strip("-")[:60] or "feed"
+    tries = chain([base], (f"{base}-{number}" for number in count(2)))
+    return next(code for code in tries if code not in taken)
 
 
 def _address(url: str, *, files: bool) -> str:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 import click
 
@@ -14,22 +15,27 @@ from api.commands.options import (
     json_option,
     moment,
     pass_runtime,
+    readable,
 )
 from api.commands.output import bar, say, table
 from api.plain import plain
 from api.working.warning import webhook_secret
+from harvesters.discovery import find_feeds
 from harvesters.fetching.fetch import Fetcher
 from harvesters.fetching.logins import Login, sealed_login
-from harvesters.harvesting import HarvestReport, harvest_due
+from harvesters.formats.opml import Outline, parse_opml, write_opml
+from harvesters.harvesting import HarvestReport, harvest_due, polite
 from harvesters.harvesting import harvest as harvest_one
 from harvesters.pushing import push_secret
 from harvesters.sources import (
     PUSHED,
     SourceRow,
+    add_feeds,
     add_source,
     find_source,
     list_sources,
     remove_source,
+    start_over,
 )
 from harvesters.trying import Trial, try_sources
 from library.clock import utc_now
@@ -175,6 +181,44 @@ def test(
 
 
 @source.command()
+@click.argument("site")
+@json_option
+@pass_runtime
+def find(runtime: Runtime, *, site: str, as_json: bool) -> None:
+    """Look for the feeds that the page at SITE tells of."""
+    fetcher = polite(runtime.sessions, runtime.settings)
+    found = find_feeds(fetcher, site, at=utc_now())
+    rows = [(one.url, one.title) for one in found]
+    words = table(("url", "title"), rows) if rows else "It tells of none."
+    say(found, words, as_json=as_json)
+
+
+@source.command("opml")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@branch_option
+@pass_runtime
+def opml(runtime: Runtime, *, file: Path | None, branch_code: str | None) -> None:
+    """Add the feeds of an OPML FILE; without one, print those there are as OPML."""
+    if file is None:
+        with reading(runtime.sessions) as session:
+            feeds = [
+                Outline(row.code, row.url)
+                for row in list_sources(session)
+                if row.kind == SourceKind.FEED and row.url.startswith("http")
+            ]
+        listed = write_opml(runtime.settings.library_name, feeds)
+        click.echo(listed.decode(), nl=False)
+        return
+    outlines = parse_opml(readable(file).read_bytes())
+    branch = branch_of(runtime, branch_code)
+    with runtime.sessions.begin() as session:
+        added = add_feeds(session, outlines, branch_code=branch, at=utc_now())
+        codes = [row.code for row in added]
+    known = len(outlines) - len(codes)
+    click.echo(f"{len(codes)} added, {known} known already: {', '.join(codes)}")
+
+
+@source.command()
 @click.argument("code")
 @click.option("--user", required=True, help="A name, or the id of an API client.")
 @click.password_option(
@@ -204,15 +248,21 @@ def webhook_secret_(runtime: Runtime) -> None:
 @click.command()
 @click.argument("code", required=False)
 @click.option("--due", is_flag=True, help="Only the sources whose time has come.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Read CODE whole, and try again what could not be taken.",
+)
 @at_option
 @dry_run_option
 @json_option
 @pass_runtime
-def harvest(
+def harvest(  # noqa: PLR0913 -- one argument for each option
     runtime: Runtime,
     *,
     code: str | None,
     due: bool,
+    again: bool,
     when: str | None,
     dry_run: bool,
     as_json: bool,
@@ -222,7 +272,12 @@ def harvest(
         raise click.UsageError("name a source or say --due, not both")
     if due and dry_run:
         raise click.UsageError("--dry-run is for named sources or all of them")
+    if again and (dry_run or not code):
+        raise click.UsageError("--again is for one named source, and no dry run")
     at = moment(runtime.settings, when)
+    if again and code:
+        with runtime.sessions.begin() as session:
+            start_over(find_source(session, code), at=at)
     reports = (
         harvest_due(runtime.sessions, runtime.settings, at=at)
         if due

@@ -12,6 +12,7 @@ from werkzeug.wrappers import Response
 from api import context
 from api.auth.principal import StaffCaller
 from api.web import forms, notices
+from harvesters.sources import start_over
 from library import audit
 from library.clock import utc_now
 from library.db import reading
@@ -88,10 +89,15 @@ def log(source_id: int) -> str:
 
 @bp.post("/sources/<int:source_id>/run")
 def run(source_id: int) -> Response:
-    """Make a source due now: the schedule reads it on its next turn."""
+    """Make a source due now: the schedule reads it on its next turn.
+
+    With `again` it is read whole, and what could not be taken is tried again.
+    """
     caller, at = context.librarian(), utc_now()
     with context.sessions().begin() as session:
         source = _source(session, source_id)
+        if forms.ticked("again"):
+            start_over(source, at=at)
         source.next_check_at = at
         audit.record(
             session,

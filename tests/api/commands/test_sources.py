@@ -231,6 +231,43 @@ def test_a_source_that_is_read_needs_an_address_and_has_no_secret(run: Run) -> N
     assert run("source", "secret", "new").exit_code == 1
 
 
+def test_feeds_come_and_go_as_opml(run: Run, tmp_path: Path) -> None:
+    listed = tmp_path / "feeds.opml"
+    listed.write_text(
+        """<opml><body><outline text="New books" xmlUrl="http://a.test/1"/>
+        <outline text="New books" xmlUrl="http://a.test/2"/>
+        <outline text="کیهان" xmlUrl="http://b.test/3"/></body></opml>""",
+        encoding="utf-8",
+    )
+
+    first, again = run("source", "opml", listed), run("source", "opml", listed)
+    out = run("source", "opml")
+
+    assert first.stdout == "3 added, 0 known already: new-books, new-books-2, b-test\n"
+    assert again.stdout == "0 added, 3 known already: \n"
+    assert out.stdout.count("xmlUrl") == 3
+    assert run("source", "opml", tmp_path / "nothing").exit_code == 1
+
+
+def test_a_site_is_asked_for_its_feeds(run: Run, site: str) -> None:
+    found = run("source", "find", f"{site}/feed.xml")
+
+    assert f"{site}/feed.xml" in found.stdout
+    assert run("source", "find", "http://10.0.0.1/").exit_code == 1
+
+
+def test_a_source_is_read_whole_again(run: Run, site: str) -> None:
+    run("source", "add", "new", "feed", f"{site}/feed.xml")
+    run("harvest", "new")
+
+    unchanged = json.loads(run("harvest", "new", "--json").stdout)
+    again = json.loads(run("harvest", "new", "--again", "--json").stdout)
+
+    assert unchanged[0]["unchanged"] == 0
+    assert again[0]["unchanged"] == 2
+    assert run("harvest", "--again").exit_code == 2
+
+
 def test_a_login_is_kept_sealed(run: Run, runtime: Runtime, sessions: Sessions) -> None:
     run("source", "add", "ils", "koha", "http://koha.test/")
 
