@@ -21,8 +21,8 @@ from library.tables import (
     WorkSubject,
 )
 from library.text import squash, terms
+from library.text.languages import language_key
 from recommender.candidates import Candidate, Candidates, Name
-from recommender.languages import language_key
 
 _AT_ONCE = 5_000
 

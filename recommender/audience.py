@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from library import tables
 from library.tables import Branch, InterestProfile, Patron, Suppression
+from library.text.languages import language_key
 from library.vocabulary import InterestOrigin
 from recommender.arrays import NOT_KNOWN, IntArray
 from recommender.candidates import NOWHERE, Candidates
@@ -27,7 +28,6 @@ from recommender.interactions import (
     may_learn_from,
     within,
 )
-from recommender.languages import language_key
 from recommender.metrics import BoolArray
 from recommender.stated import Interest
 

@@ -15,10 +15,10 @@ from functools import cached_property
 
 import numpy as np
 
+from library.text.languages import language_key
 from library.vocabulary import InterestKind
 from recommender.arrays import FloatArray, IntArray
 from recommender.candidates import NOWHERE, Candidate, Candidates
-from recommender.languages import language_key
 
 STATED = 1.0
 """Standard deviations that an interest of weight 1 adds."""
