@@ -33,6 +33,7 @@ from library.tables import (
     Setting,
 )
 from library.vocabulary import Channel, DeliveryState
+from notifier import canary
 from notifier.channels import Channels, MessageChannel
 from notifier.channels.email import EmailChannel, parse_server
 from notifier.channels.file import FileChannel
@@ -151,6 +152,7 @@ def deliver_due(  # noqa: PLR0913 -- an entry point: everything is passed in
         return desk.report
     try:
         desk.work(limit, progress)
+        desk.see_to_canary()
     finally:
         desk.close()
     return desk.report
@@ -295,6 +297,21 @@ class _Desk:
             done += 1
             progress(done, limit)
             job = following
+
+    def see_to_canary(self) -> None:
+        """Take a canary that is out to the mail server's door."""
+        channel = self._channels.get(Channel.EMAIL)
+        if channel is None or Channel.EMAIL not in self._open:
+            return
+        with reading(self._sessions) as session:
+            if not canary.is_out(session):
+                return
+        try:
+            channel.open()
+        except DeliveryFailed as failure:
+            self._rest(Channel.EMAIL, failure)
+        else:
+            canary.came(self._sessions)
 
     def close(self) -> None:
         """Settle what is out and let go of the channels."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from library.jobs import Progress, Work
 from library.runtime import Runtime
+from notifier import canary
 from notifier.alerting import AlertReport, make_alerts
 from notifier.mailboxes import parse_mailbox, take_in_all
 
@@ -43,4 +44,19 @@ def take_in_bounces(
     return {taken.value: count for taken, count in counts.items()}
 
 
-WORK: dict[str, Work] = {"alert": choose_alerts, "bounces": take_in_bounces}
+def let_canary_out(
+    runtime: Runtime,
+    parameters: Mapping[str, Any],  # noqa: ARG001 -- as every work has it
+    *,
+    at: datetime,
+    progress: Progress,  # noqa: ARG001 -- as every work has it
+) -> None:
+    """Let the canary out; who delivers takes it on."""
+    canary.set_out(runtime.sessions, at=at)
+
+
+WORK: dict[str, Work] = {
+    "alert": choose_alerts,
+    "bounces": take_in_bounces,
+    canary.JOB: let_canary_out,
+}

@@ -25,6 +25,7 @@ from library.migrate import pending
 from library.runtime import Runtime
 from library.tables import Delivery, Loan, ModelVersion
 from library.vocabulary import DeliveryState, ModelState
+from notifier import canary
 from notifier.fence import Fence
 
 PATIENCE: Final = 10.0
@@ -190,6 +191,14 @@ def examine_deliveries(runtime: Runtime) -> Finding:
     )
     with reading(runtime.sessions) as session:
         stuck = session.scalar(select(func.count()).select_from(Delivery).where(*late))
+        still = canary.standstill(session, at=utc_now())
+    if still:
+        return Finding(
+            "deliveries",
+            ok=False,
+            found=still.value,
+            do="see that `hamkhan run` (or `worker`) runs, and what it logs",
+        )
     if stuck:
         return Finding(
             "deliveries",

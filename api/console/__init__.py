@@ -2,6 +2,7 @@
 
 from flask import Flask
 
+from api import context
 from api.console import (
     models,
     outcomes,
@@ -12,9 +13,21 @@ from api.console import (
     view_as,
     works,
 )
+from api.web.words import STANDSTILLS
+from library.clock import utc_now
+from library.db import reading
+from notifier import canary
 
 
 def register(app: Flask) -> None:
     """Add the librarians' pages to the application."""
+    app.jinja_env.globals["standstill"] = _standstill
     for room in (sign_in, sources, works, sent, models, outcomes, rules, view_as):
         app.register_blueprint(room.bp)
+
+
+def _standstill() -> str | None:
+    """Return the warning that stands above every page of the console."""
+    with reading(context.sessions()) as session:
+        found = canary.standstill(session, at=utc_now())
+    return STANDSTILLS[found] if found else None

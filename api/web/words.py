@@ -4,6 +4,7 @@ from typing import Final
 
 from library.i18n.messages import _
 from library.vocabulary import DeliveryState
+from notifier.canary import Standstill
 from profiles.causes import Cause
 
 ALERTS, SAVED = "alerts", "saved"
@@ -29,6 +30,11 @@ STATES: Final = {
     DeliveryState.ABANDONED: _("could not be delivered"),
 }
 
+STANDSTILLS: Final = {
+    Standstill.SCHEDULE: _("No worker has done its turns for 15 minutes."),
+    Standstill.ALERTS: _("No messages have been made for 15 minutes."),
+    Standstill.MAIL: _("The mail server could not be reached for 15 minutes."),
+}
 CAUSES: Final = {
     Cause.CONSENT: _("not agreed to"),
     Cause.INACTIVE: _("membership is over"),

@@ -20,6 +20,7 @@ QUEUE_OF = {
     "alert": NOTIFY,
     "warn": NOTIFY,
     "bounces": NOTIFY,
+    "canary": NOTIFY,
     "tidy": NOTIFY,
 }
 """Which queue's workers do which kind of work."""

@@ -61,6 +61,7 @@ TIMETABLE: Final = (
     Recurring("match", every=timedelta(minutes=10)),
     Recurring("alert", every=timedelta(minutes=5)),
     Recurring("warn", every=timedelta(minutes=15)),
+    Recurring("canary", every=timedelta(minutes=5)),
     Recurring("bounces", every=timedelta(minutes=10)),
     Recurring("tidy", hour=1),
     Recurring("infer", hour=2),

@@ -33,6 +33,7 @@ _MODULES = {
     "shelves": "recommender.tasks",
     "alert": "notifier.tasks",
     "bounces": "notifier.tasks",
+    "canary": "notifier.tasks",
     "tidy": "api.working.tidying",
     "warn": "api.working.warning",
 }
@@ -100,7 +101,7 @@ def _do(runtime: Runtime, claim: Claim, ring: Ring, progress: Progress) -> bool:
         result=result,
         at=utc_now(),
     )
-    if claim.name == "alert" and error is None:
+    if claim.name in {"alert", "canary"} and error is None:
         ring(DELIVER_CALL)
     return True
 
