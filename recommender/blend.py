@@ -1,8 +1,8 @@
-"""Mix the parts' scores into one per work."""
+"""Mix the parts' scores into one per work. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -33,22 +33,19 @@ def soften(scores: FloatArray, softening: Softening) -> FloatArray:
     return np.asarray(np.copysign(drawn, scores), np.float32)
 
 
-def blend(scores: Mapping[str, FloatArray], weights: Mapping[str, float]) -> FloatArray:
-    """Mix the parts' scores into one per work.
+def blend(scores: FloatArray, weights: Sequence[float]) -> FloatArray:
+    """Return what each part adds to the mix; their sum is the mixed score.
 
     Where a part knows nothing of a work it says nan, which counts as that part's mean:
     a new acquisition has no loans, and that must not speak against it. The weights
     come from recommender.tuning, chosen on this library's own last weeks.
 
     Args:
-        scores: By part, any one shape, standardised over the works it knows.
-        weights: By part; a part left out weighs nothing, and one without scores too.
+        scores: Shape (parts, ...), standardised over the works each part knows.
+        weights: One for each part.
 
     Returns:
-        The same shape, in standard deviations; only the order has meaning.
+        The same shape, in standard deviations.
     """
-    total = np.zeros_like(next(iter(scores.values())))
-    for part, weight in weights.items():
-        if weight and part in scores:
-            total += np.float32(weight) * np.nan_to_num(scores[part])
-    return total
+    shape = (-1, *[1] * (scores.ndim - 1))
+    return np.nan_to_num(scores) * np.array(weights, np.float32).reshape(shape)

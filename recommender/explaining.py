@@ -17,7 +17,7 @@ from recommender.arrays import FloatArray, History, IntArray
 from recommender.parts import successors
 from recommender.parts.collaborative import Factors
 from recommender.parts.content import Content
-from recommender.parts.links import Links
+from recommender.parts.links import Links, pick
 from recommender.parts.roster import Part
 from recommender.parts.semantics import Semantics
 from recommender.parts.successors import Succession
@@ -101,7 +101,7 @@ class Met:
     def _linked(self, fitted: Links | Content | Semantics) -> FloatArray:
         own, others = self.history.column, self.columns
         if isinstance(fitted, Links):
-            return np.asarray(fitted.matrix[own][:, others].toarray(), np.float32)
+            return pick(fitted.matrix, own, others)
         vectors = _vectors(fitted)
         met = vectors[own] @ vectors[others].T
         return np.asarray(met.toarray() if issparse(met) else met, np.float32)
@@ -133,11 +133,11 @@ def _split(part: Part, met: Met) -> FloatArray:
 def _by_bands(
     succession: Succession, part: Part, history: History, columns: IntArray
 ) -> FloatArray:
-    asked = successors.bands_of(history, half_life=part.half_life).tocoo()
-    met = succession.matrix[asked.col][:, columns].toarray() * asked.data[:, None]
-    by_work = np.zeros((history.n_works, len(columns)), np.float32)
-    np.add.at(by_work, asked.col % history.n_works, met)
-    return by_work[history.column]
+    pair, asked, weight = successors.bands_of(history, half_life=part.half_life)
+    met = pick(succession.matrix, asked, columns) * weight[:, None]
+    by_work = np.zeros((len(history.column), len(columns)), np.float32)
+    np.add.at(by_work, pair, met)
+    return by_work
 
 
 def _by_factors(factors: Factors, read: FloatArray, met: Met) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import product
@@ -18,6 +18,9 @@ from recommender.parts.roster import Part, Texts, score
 FLAT = 1e-6
 FEW = 10
 """Works borrowed up to which a patron's history counts as short."""
+
+TOGETHER = 300_000
+"""Scores of several parts that are cheaper mixed at once than one part by one."""
 
 REFERENCE = 100
 """Fewer candidates are standardised together with as many other works."""
@@ -161,22 +164,37 @@ def _score(
     total = np.zeros((len(history), len(candidates)), np.float32)
     mixes = list(_mixes(model, history, candidates))
     every = np.unique(np.concatenate([candidates, *(mix.columns for mix in mixes)]))
-    for part in model.parts:
-        wanted = [mix for mix in mixes if model.weights[mix.stratum].get(part.name)]
+    for parts in _bunches(model, mixes, len(history) * len(every)):
         # Once for all: to run a part costs more than to mix what it says.
-        told = score(part, history, every) if wanted else total
-        for mix in wanted:
-            cells = np.ix_(mix.rows, np.searchsorted(every, mix.columns))
-            share = _share(model, mix, part.name, told[cells])
-            np.add(mix.total, share, out=mix.total)
-            if shares is not None:
-                mine = np.ix_(mix.rows, mix.places)
-                shares[part.name][mine] = share[:, : len(mix.places)]
+        told = np.stack([score(part, history, every) for part in parts])
+        for mix in mixes:
+            weights = model.weights[mix.stratum]
+            names = [part.name for part in parts]
+            mine = np.flatnonzero([bool(weights.get(name)) for name in names])
+            cells = np.ix_(mine, mix.rows, np.searchsorted(every, mix.columns))
+            added = _shares(model, mix, [names[at] for at in mine], told[cells])
+            for at, share in zip(mine, added, strict=True):
+                np.add(mix.total, share, out=mix.total)
+                if shares is not None:
+                    cell = np.ix_(mix.rows, mix.places)
+                    shares[names[at]][cell] = share[:, : len(mix.places)]
     for mix in mixes:
         mix.total[mix.own] = np.nan
         scores = np.nan_to_num(standardise(mix.total))
         total[np.ix_(mix.rows, mix.places)] = scores[:, : len(mix.places)]
     return total
+
+
+def _bunches(model: Model, mixes: Sequence[Mix], size: int) -> Iterator[Sequence[Part]]:
+    """Yield the parts that weigh anything, as many at once as are cheaper together."""
+    strata = {mix.stratum for mix in mixes}
+    weighing = [
+        part
+        for part in model.parts
+        if any(model.weights[stratum].get(part.name) for stratum in strata)
+    ]
+    step = max(TOGETHER // max(size, 1), 1)
+    return (weighing[at : at + step] for at in range(0, len(weighing), step))
 
 
 @dataclass(frozen=True)
@@ -213,11 +231,17 @@ def _mixes(model: Model, history: History, candidates: IntArray) -> Iterator[Mix
             yield Mix(stratum, rows, places, columns, own, total)
 
 
-def _share(model: Model, mix: Mix, part: str, told: FloatArray) -> FloatArray:
-    """Return what a part adds, shape (rows, columns); nothing to borrowed works."""
-    told[mix.own] = np.nan
-    drawn = soften(standardise(told), model.softening[mix.stratum])
-    return blend({part: drawn}, {part: model.weights[mix.stratum][part]})
+def _shares(
+    model: Model, mix: Mix, names: Sequence[str], told: FloatArray
+) -> FloatArray:
+    """Return what parts add, of the shape (parts, rows, columns) of what they told.
+
+    Borrowed works get nothing.
+    """
+    told[:, mix.own] = np.nan
+    scores = standardise(told.reshape(-1, told.shape[2])).reshape(told.shape)
+    drawn = soften(scores, model.softening[mix.stratum])
+    return blend(drawn, [model.weights[mix.stratum][name] for name in names])
 
 
 def with_reference(model: Model, columns: IntArray) -> IntArray:

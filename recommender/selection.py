@@ -50,6 +50,9 @@ def best_above(
         out = None if nos is None else nos[rows]
         found[rows] = _best_of_block(scores[rows], floors[rows], k, out)
 
+    if n_rows <= size:  # a page must not wait for threads to begin
+        fill(0)
+        return found
     # What is done here holds no lock of the interpreter for long.
     with ThreadPoolExecutor() as pool:
         list(pool.map(fill, range(0, n_rows, size)))

@@ -99,32 +99,33 @@ def fold_in(
     factors: Factors, history: History, *, half_life: float | None = None
 ) -> FloatArray:
     """Return the patrons' vectors, shape (patrons, dimension), from their loans."""
-    loans = history.matrix(half_life)
-    if not loans.nnz:
+    weight = history.faded(half_life)
+    if not len(weight):
         return np.zeros((len(history), factors.works.shape[1]), np.float32)
-    extra = loans.copy()
-    extra.data = extra.data * np.float32(factors.alpha)
-    target = loans.copy()
-    target.data = 1 + extra.data if factors.alpha else np.ones_like(loans.data)
-    return _conjugate_gradients(factors, extra, target @ factors.works)
+    extra = weight * np.float32(factors.alpha)
+    target = 1 + extra if factors.alpha else np.ones_like(weight)
+    return _conjugate_gradients(factors, history, extra, target)
 
 
 def _conjugate_gradients(
-    factors: Factors, extra: csr_matrix, target: FloatArray
+    factors: Factors, history: History, extra: FloatArray, weight: FloatArray
 ) -> FloatArray:
-    row = np.repeat(np.arange(extra.shape[0]), np.diff(extra.indptr))
-    borrowed = factors.works[extra.indices]
-    system = factors.gram + np.float32(factors.regularisation) * np.eye(
-        len(factors.gram), dtype=np.float32
-    )
+    row, borrowed = history.row, factors.works[history.column]
+    ridge = np.float32(factors.regularisation)
+
+    def add_up(values: FloatArray) -> FloatArray:
+        """Add up the borrowed works' vectors by patron, each with its value."""
+        if len(history) == 1:  # to make a matrix costs more than the sum
+            return values[None] @ borrowed
+        shape = len(history), history.n_works
+        matrix = csr_matrix((values, history.column, history.indptr), shape)
+        return np.asarray(matrix @ factors.works, np.float32)
 
     def apply(vectors: FloatArray) -> FloatArray:
         inner = np.einsum("ij,ij->i", borrowed, vectors[row])
-        seen = csr_matrix(
-            (extra.data * inner, extra.indices, extra.indptr), extra.shape
-        )
-        return vectors @ system + seen @ factors.works
+        return vectors @ factors.gram + ridge * vectors + add_up(extra * inner)
 
+    target = add_up(weight)
     vectors = np.zeros_like(target)
     rest = target.copy()
     step = rest.copy()

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import csr_matrix
 
 from recommender.arrays import FloatArray, History, IntArray
+
+Indices = npt.NDArray[np.int64] | npt.NDArray[np.int32]
+"""Rows as they are counted here, or as a sparse matrix keeps its own."""
 
 MOST = 4
 """One work in so many being asked for, it is cheaper to score all of them."""
@@ -37,7 +41,11 @@ def score(
 
     A candidate the links do not know is nan.
     """
-    total = product(history.matrix(half_life), links.matrix, candidates)
+    if len(history) == 1:
+        weight = history.faded(half_life)
+        total = add_rows(links.matrix, history.column, weight)[None, candidates]
+    else:
+        total = product(history.matrix(half_life), links.matrix, candidates)
     total[:, ~links.known[candidates]] = np.nan
     return np.asarray(total, np.float32)
 
@@ -45,8 +53,8 @@ def score(
 def product(asked: csr_matrix, matrix: csr_matrix, columns: IntArray) -> FloatArray:
     """Return asked @ matrix[:, columns], dense, by whichever way reads least.
 
-    Picking columns reads the whole matrix, which for one patron is nearly all the work:
-    then the few rows asked for are picked first.
+    Picking columns reads the whole matrix, which for few patrons is nearly all the
+    work: then only the rows asked for are looked at.
     """
     if asked.nnz * MOST < matrix.shape[0]:
         used = np.unique(asked.indices)
@@ -56,6 +64,36 @@ def product(asked: csr_matrix, matrix: csr_matrix, columns: IntArray) -> FloatAr
     else:
         total = asked @ matrix[:, columns]
     return np.asarray(total.toarray(), np.float32)
+
+
+def add_rows(matrix: csr_matrix, rows: Indices, weight: FloatArray) -> FloatArray:
+    """Return the sum of some rows, each with its weight, shape (columns,).
+
+    What `product` gives for one patron, for whom to make a matrix costs more.
+    """
+    at, lengths = cells_of(matrix, rows)
+    values = matrix.data[at] * np.repeat(weight, lengths)
+    total = np.bincount(matrix.indices[at], values, minlength=matrix.shape[1])
+    return np.asarray(total, np.float32)
+
+
+def pick(matrix: csr_matrix, rows: Indices, columns: IntArray) -> FloatArray:
+    """Return matrix[rows][:, columns], dense; made for few rows and columns."""
+    at, lengths = cells_of(matrix, rows)
+    picked = np.zeros((len(rows), matrix.shape[1]), np.float32)
+    picked[np.repeat(np.arange(len(rows)), lengths), matrix.indices[at]] = matrix.data[
+        at
+    ]
+    return picked[:, columns]
+
+
+def cells_of(matrix: csr_matrix, rows: Indices) -> tuple[IntArray, IntArray]:
+    """Return where the rows' entries stand in the data, row by row, and how many."""
+    start = matrix.indptr[rows].astype(np.int64)
+    lengths = matrix.indptr[rows + 1] - start
+    ends = np.cumsum(lengths)
+    at = np.arange(ends[-1] if len(ends) else 0)
+    return at + np.repeat(start - ends + lengths, lengths), lengths
 
 
 def nothing(rows: int, columns: int) -> csr_matrix:

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse import csr_matrix, diags
 
 from recommender.arrays import FloatArray, History, IntArray
-from recommender.parts.links import nothing, product
+from recommender.parts.links import add_rows, product
 
 EDGES = (1, 30, 60, 90, 135, 180, 225, 270, 315, 360, 405, 450, 540, 630, 720, 900)
 """Days between which gaps count as alike; ends of neighbouring bands."""
@@ -92,22 +92,32 @@ def score(
     half_life: float | None = None,
 ) -> FloatArray:
     """Expect what follows within `HORIZON` days from today; nan without loans."""
-    asked = bands_of(history, half_life=half_life)
-    total = product(asked, succession.matrix, candidates)
+    pair, asked, weight = bands_of(history, half_life=half_life)
+    if len(history) == 1:
+        total = add_rows(succession.matrix, asked, weight)[None, candidates]
+    else:
+        shape = len(history), succession.matrix.shape[0]
+        rows = csr_matrix((weight, (history.row[pair], asked)), shape=shape)
+        total = product(rows, succession.matrix, candidates)
     total[:, ~succession.known[candidates]] = np.nan
     return np.asarray(total, np.float32)
 
 
-def bands_of(history: History, *, half_life: float | None = None) -> csr_matrix:
-    """Return patrons x (bands x works): which bands of which loans speak now."""
-    weight, age, n = history.matrix(half_life).data, history.age, history.n_works
-    n_bands = len(EDGES) - 1
-    shape = (len(history), n_bands * n)
+def bands_of(
+    history: History, *, half_life: float | None = None
+) -> tuple[IntArray, IntArray, FloatArray]:
+    """Tell which bands of which loans speak now.
+
+    Returns:
+        The pairs of the history, the rows of the succession's matrix, and how much.
+    """
+    weight, age, n = history.faded(half_life), history.age, history.n_works
     if age is None:
-        return nothing(*shape)
+        nothing = np.zeros(0, np.int64)
+        return nothing, nothing, np.zeros(0, np.float32)
     low, high = np.array(EDGES[:-1])[:, None], np.array(EDGES[1:])[:, None]
     shared = np.minimum(high, age + HORIZON) - np.maximum(low, age)
     share = np.clip(shared / (high - low), 0, 1) * weight
     band, pair = np.nonzero(share)
-    place = (history.row[pair], band * n + history.column[pair])
-    return csr_matrix((share[band, pair].astype(np.float32), place), shape=shape)
+    asked = band * n + history.column[pair]
+    return pair, asked, share[band, pair].astype(np.float32)

@@ -11,23 +11,20 @@ SCORES = arrays.arrays(np.float32, 7, elements=st.floats(-50, 50, width=32))
 
 
 def test_an_unknown_score_counts_as_the_mean() -> None:
-    scores = {
-        "knn": np.array([np.nan, 1.0], np.float32),
-        "content": np.array([2.0, 1.0], np.float32),
-    }
+    scores = np.array([[np.nan, 1.0], [2.0, 1.0]], np.float32)
 
-    assert blend(scores, {"knn": 1, "content": 1}).tolist() == [2.0, 2.0]
+    assert blend(scores, [1, 1]).sum(axis=0).tolist() == [2.0, 2.0]
 
 
-def test_a_part_left_out_weighs_nothing() -> None:
-    scores = {"knn": np.ones(2, np.float32), "lsi": np.array([5, 9], np.float32)}
+def test_a_part_adds_by_its_weight() -> None:
+    scores = np.array([[1.0, 1.0], [5.0, 9.0]], np.float32)
 
-    assert blend(scores, {"knn": 0.5}).tolist() == [0.5, 0.5]
+    assert blend(scores, [0.5, 0]).tolist() == [[0.5, 0.5], [0, 0]]
 
 
 @given(SCORES, st.floats(0.125, 4, width=32))
 def test_one_part_alone_keeps_its_order(scores: np.ndarray, weight: float) -> None:
-    mixed = blend({"knn": scores}, {"knn": weight})
+    (mixed,) = blend(scores[None], [weight])
 
     assert (np.diff(mixed[np.argsort(scores)]) >= 0).all()
 
