@@ -17,6 +17,7 @@ from harvesters.fetching.polling import after_failure, is_settled, next_check, n
 from harvesters.ingest import Ingested, Origin, ingest
 from harvesters.reading import Batch, Task, read
 from harvesters.records import HarvestedRecord, Rejected
+from harvesters.selecting import Selection, left_out, selection_of
 from harvesters.sources import PUSHED, find_source
 from library.db import Sessions, reading
 from library.errors import FetchFailed, ServiceError
@@ -57,6 +58,7 @@ class Run:
     published: tuple[str, ...] = ()
     fetched: Fetched | None = None
     body_hash: str | None = None
+    selection: Selection = field(default_factory=Selection)
     moved_on: bool = False
     """Pages were taken, and the next harvest goes on behind them."""
 
@@ -88,7 +90,7 @@ def harvest(  # noqa: PLR0913 -- who harvests what, when and how; each plain
         NotFound: There is no such source.
     """
     task, origin = _begin(sessions, code)
-    run = Run()
+    run = Run(selection=selection_of(task.settings))
     try:
         task = replace(task, login=login_of(settings, task.settings))
         for batch in read(task, fetcher or polite(sessions, settings), at=at):
@@ -167,8 +169,11 @@ def _take_in(
     at: datetime,
     dry_run: bool,
 ) -> None:
-    good = [record for record in batch.records if isinstance(record, HarvestedRecord)]
+    found = [record for record in batch.records if isinstance(record, HarvestedRecord)]
+    good = [record for record in found if run.selection.takes(record)]
     bad = tuple(record for record in batch.records if isinstance(record, Rejected))
+    if len(good) < len(found):
+        bad += tuple(left_out(one) for one in found if not run.selection.takes(one))
     if good or batch.cursor is not None:
         with sessions() as session, session.begin() as transaction:
             run.counts += ingest(session, origin, good, at=at, present=batch.present)

@@ -62,7 +62,8 @@ def add_source(  # noqa: PLR0913 -- a source has many sides, each with a default
         branch_code: Whose acquisitions it brings; None means the only or first one.
         new_means: What makes a work of it new there.
         silent: Its first load announces nothing.
-        settings: Kind-specific: `set`, `prefix`, `encoding`.
+        settings: By kind `set`, `prefix`, `encoding`, `auth`; for all `words` and
+            `languages`.
         allow_files: `url` may be the path of a file on this machine: for whoever
             sits at it, and for no page or API.
         at: Now.

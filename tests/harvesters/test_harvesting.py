@@ -395,6 +395,27 @@ def test_a_correction_is_not_announced_again(reader: Reader, site: Site) -> None
     assert reader.titles() == {"Look 1"}
 
 
+def test_a_rule_takes_part_of_a_source_and_shows_the_rest(
+    reader: Reader, site: Site
+) -> None:
+    entries = [
+        f"<item><title>{'Physics' if n < 12 else 'Poems'} of the year {n}</title>"
+        f"<guid>{n}</guid><language>{'fa' if n % 2 else 'en'}</language></item>"
+        for n in range(90)
+    ]
+    body = "<rss version='2.0'><channel><title>t</title>{}</channel></rss>"
+    site.serve("/feed", body.format("".join(entries)).encode())
+    reader.add(SourceKind.FEED)
+    with reader.sessions.begin() as session:
+        source = session.scalars(select(Source)).one()
+        source.settings = {"words": "physics", "languages": "fa,en"}
+
+    report = reader.harvest()
+
+    assert (report.added, report.rejected) == (12, 78)
+    assert {one.why for one in report.rejections} == {"left out by the source's rule"}
+
+
 OAI = """<?xml version="1.0"?><OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/">
 <responseDate>{at}</responseDate><ListRecords>{records}{token}</ListRecords></OAI-PMH>"""
 
