@@ -86,13 +86,28 @@ def rescued_xml(body: bytes) -> bytes:
     return _named(_utf8(body.translate(None, CONTROLS)))
 
 
-def _utf8(body: bytes) -> bytes:
-    if is_utf8(body):
-        return body
+def hidden_code_page(body: bytes) -> str | None:
+    """Name the Windows code page of XML that says or implies that it is UTF-8.
+
+    Args:
+        body: The document, or its beginning.
+    """
+    if is_wide(body) or b"<" not in body[:200] or not _says_utf8(body):
+        return None
+    # A beginning may be cut inside a letter.
+    return None if is_utf8(body) or is_utf8(body[:-3]) else legacy(body)
+
+
+def _says_utf8(body: bytes) -> bool:
     prolog = _PROLOG.match(body)
     said = prolog[1].lower() if prolog and prolog[1] else b"utf-8"
-    if said not in {b"utf-8", b"utf8", b"us-ascii"}:
+    return said in {b"utf-8", b"utf8", b"us-ascii"}
+
+
+def _utf8(body: bytes) -> bytes:
+    if is_utf8(body) or not _says_utf8(body):
         return body
+    prolog = _PROLOG.match(body)
     rest = body[prolog.end() :] if prolog else body
     return rest.decode(legacy(rest) or _western(rest)).encode()
 

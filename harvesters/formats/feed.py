@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import feedparser
 
+from harvesters.formats.charsets import hidden_code_page
 from harvesters.formats.safe_html import summary_text, title_text, web_link
 from harvesters.records import (
     Harvested,
@@ -28,6 +29,7 @@ MOST_ENTRIES = 50_000
 _ENTRY = re.compile(rb"<(?:\w{1,20}:)?(?:item|entry)[\s>/]")
 _ENTITY = re.compile(rb"<!ENTITY\s+[^>\"']{1,80}(\"[^\"]*\"|'[^']*')\s*>")
 _LONGEST_ENTITY = 100
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.-]+)""", re.IGNORECASE)
 _CDF = re.compile(rb"<(?i:channel)[\s>]")
 _FORWARDED = ("content-type", "content-language")
 # Written anew at each request or for each reader, so no part of what a thing is.
@@ -88,6 +90,7 @@ def _parsed(body: bytes, url: str, headers: Mapping[str, str]) -> Any:
     told = {name: headers[name] for name in _FORWARDED if name in headers}
     if url:
         told["content-location"] = url
+    body = _in_utf8(body, told.get("content-type", ""))
     try:
         # A stream: feedparser takes plain bytes for the name of a file to open.
         document = feedparser.parse(
@@ -102,6 +105,15 @@ def _parsed(body: bytes, url: str, headers: Mapping[str, str]) -> Any:
     if not known:
         raise MalformedRecord("not an RSS or Atom document")
     return document
+
+
+def _in_utf8(body: bytes, content_type: str) -> bytes:
+    """Return a Persian or Russian feed that only says it is UTF-8 as what it says."""
+    charset = _CHARSET.search(content_type)
+    if charset and charset[1].lower() not in {"utf-8", "utf8", "us-ascii"}:
+        return body
+    page = hidden_code_page(body)
+    return body.decode(page, "replace").encode() if page else body
 
 
 def _plain_entity(declared: re.Match[bytes]) -> bytes:

@@ -5,7 +5,7 @@ from typing import Any, BinaryIO
 
 from lxml import etree
 
-from harvesters.formats.charsets import CONTROLS, is_wide
+from harvesters.formats.charsets import CONTROLS, hidden_code_page, is_wide
 from library.errors import MalformedRecord
 
 Element = etree._Element  # noqa: SLF001 -- lxml's public classes have no other name
@@ -35,7 +35,7 @@ def elements(stream: BinaryIO, name: str) -> Iterator[Element]:
         MalformedRecord: The rest is not well-formed, or the document declares entities.
     """
     parser = etree.iterparse(
-        _WithoutControls(stream),
+        _Mended(stream),
         events=("start", "end"),
         resolve_entities=False,
         no_network=True,
@@ -84,20 +84,27 @@ def text_of(element: Element | None) -> str:
     return "".join(str(piece) for piece in element.itertext()).strip()
 
 
-class _WithoutControls:
-    """A stream of XML less the control characters that no XML may have."""
+class _Mended:
+    """A stream of XML less the control characters that no XML may have.
+
+    One in a Windows code page that says it is UTF-8 is made so.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._drop: bytes | None = None
+        self._code_page: str | None = None
 
     def read(self, size: int) -> bytes:
         """Return what comes next; nothing at the end."""
         while block := self._stream.read(size):
             if self._drop is None:
                 self._drop = b"" if is_wide(block) else CONTROLS
+                self._code_page = hidden_code_page(block)
             if kept := block.translate(None, self._drop):
-                return kept
+                if self._code_page is None:
+                    return kept
+                return kept.decode(self._code_page, "replace").encode()
         return b""
 
 

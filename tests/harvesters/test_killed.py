@@ -91,7 +91,7 @@ def killed_at(points: set[int], kill: Callable[[], None]) -> Callable[[Asked], A
 def test_a_killed_harvest_goes_on_and_ends_equal(
     sessions: Sessions, database: str, site: Site, clean: Rows
 ) -> None:
-    points = {1, 2, 17, PAGES - 1}
+    points = {1, 2, 8, 11, 17, 22, 26, 33, 44, PAGES - 1}
     running: list[subprocess.Popen[str]] = []
     started = threading.Event()
 
@@ -101,6 +101,7 @@ def test_a_killed_harvest_goes_on_and_ends_equal(
         running[-1].wait()
 
     add(sessions, site.serve("/oai", killed_at(points, kill)))
+    output, errors = "", ""
     for _ in range(len(points) + 1):
         started.clear()
         running.append(start(database, site.place))

@@ -10,6 +10,7 @@ import brotli
 import httpx2
 import pytest
 
+from harvesters.fetching import fetch as fetching
 from harvesters.fetching.fetch import Fetcher, Limits, Validators, fetch, retry_after
 from library.errors import FetchFailed
 from tests.factories import NOON
@@ -306,6 +307,27 @@ def test_a_broken_answer_is_named_so(site: Site, raw: bytes) -> None:
     url = site.serve("/", Answer(write=lambda connection: connection.write(raw)))
 
     assert failure(site.fetcher(), url).cause == "encoding"
+
+
+def test_a_redirect_never_leaves_tls() -> None:
+    with pytest.raises(FetchFailed, match="https to http"):
+        fetching._checked("http://books.test/", "https://books.test/")
+
+
+def test_what_is_posted_goes_to_its_address_alone(site: Site) -> None:
+    site.serve("/taken", Answer(b"thanks"))
+    site.serve("/moved", Answer(status=307, headers={"Location": "/taken"}))
+
+    def send(path: str) -> bytes:
+        return fetching.post(
+            site.fetcher(), site.url + path, b"body", headers={"X": "y"}, at=NOON
+        )
+
+    assert send("/taken") == b"thanks"
+    assert (site.asked[0].body, site.asked[0].headers["x"]) == (b"body", "y")
+    with pytest.raises(FetchFailed, match="307"):
+        send("/moved")
+    assert [asked.path for asked in site.asked] == ["/taken", "/moved"]
 
 
 def test_credentials_stay_with_their_host(site: Site) -> None:

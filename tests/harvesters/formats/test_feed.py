@@ -54,6 +54,28 @@ def test_the_prolog_tells_the_encoding(encoding: str, title: str) -> None:
     assert [r.title for r in records(body.encode(encoding))] == [title]
 
 
+@pytest.mark.parametrize("said", ['encoding="utf-8"', ""])
+@pytest.mark.parametrize(
+    ("encoding", "title", "read"),
+    [
+        ("windows-1256", "كتابداري در ايران", "كتابداري در ايران"),
+        ("windows-1251", "Библиотека будущего", "Библиотека будущего"),
+        ("windows-1252", "Œuvres complètes", "Œuvres complètes"),
+    ],
+)
+def test_a_windows_feed_that_says_utf_8_is_read_as_what_it_is(
+    said: str, encoding: str, title: str, read: str
+) -> None:
+    body = f'<?xml version="1.0" {said}?><rss version="2.0"><channel>'
+    body += f"<item><title>{title}</title><guid>1</guid></item></channel></rss>"
+    told = {"content-type": "text/xml; charset=utf-8"}
+
+    for headers in ({}, told):
+        (record,) = parse_feed(body.encode(encoding), headers=headers)
+        assert isinstance(record, HarvestedRecord)
+        assert record.title == read
+
+
 def test_a_prolog_that_lies_is_seen_through() -> None:
     body = '<?xml version="1.0" encoding="utf-8"?><rss version="2.0"><channel>'
     body += "<item><title>Café</title><guid>1</guid></item></channel></rss>"

@@ -313,3 +313,15 @@ def test_fields_in_another_order_than_the_directory_are_found() -> None:
 
     assert isinstance(record, HarvestedRecord)
     assert (record.ref, record.title) == ("7", "Cosmos")
+
+
+def test_marcxml_in_a_windows_code_page_that_says_utf_8_is_read() -> None:
+    record = (
+        '<?xml version="1.0" encoding="UTF-8"?><collection><record><controlfield '
+        "tag='001'>1</controlfield><datafield tag='245'><subfield code='a'>كتابداري در"
+        " ايران</subfield></datafield></record></collection>"
+    )
+
+    found = list(parse_marcxml(io.BytesIO(record.encode("cp1256"))))
+
+    assert titles(found) == ["كتابداري در ايران"]
