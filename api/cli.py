@@ -43,6 +43,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "experiment": Entry("outcomes", "experiment", "Compare ways of matching."),
         "match": Entry("learning", "match", "Find the patrons whom new works suit."),
         "alert": Entry("telling", "alert", "Choose what to tell; make digests."),
+        "preview": Entry("telling", "preview", "Look at a digest before it goes."),
         "deliver": Entry("telling", "deliver", "Send the messages that are due."),
         "ledger": Entry("telling", "ledger", "What was sent; what became of it."),
         "fence": Entry("telling", "fence", "Whether a restored database may send."),

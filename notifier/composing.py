@@ -4,9 +4,10 @@ A batch is read in sets and its messages are made ahead; right before each leave
 facts are read again, alone, and must be the same.
 """
 
+import secrets
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import bindparam, select
@@ -167,6 +168,24 @@ def compose(
         return Composed(_private(settings, delivery, to, at=at), contact)
     message = render_digest(settings, delivery, to, digest, draft.labels or {}, at=at)
     return Composed(message, contact, tuple(digest.shown))
+
+
+def preview(
+    session: Session, settings: Settings, delivery: Delivery, *, at: datetime
+) -> Message | None:
+    """Return a digest's message as it would be now, to be looked at by a librarian.
+
+    Nobody is told by it, so the gate is not asked; its links are dead, so whoever looks
+    at it cannot answer in the patron's place. None where nothing is left to tell.
+    """
+    facts = facts_of(session, [delivery], at=at)
+    dead = replace(settings, secret=secrets.token_hex())
+    for draft in drafts(session, dead, [delivery], facts):
+        if draft.digest and draft.digest.total:
+            return render_digest(
+                dead, delivery, draft.to, draft.digest, draft.labels or {}, at=at
+            )
+    return None
 
 
 def _private(

@@ -1,6 +1,7 @@
 """`hamkhan alert`, `hamkhan deliver` and `hamkhan ledger`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import click
 
@@ -20,6 +21,7 @@ from notifier.bounces import Taken
 from notifier.delivery import DeliveryReport, deliver_due
 from notifier.fence import Fence
 from notifier.mailboxes import parse_mailbox, take_in_all
+from notifier.previewing import preview_for, send_preview
 
 _IN_A_TABLE = 50
 _FIELDS = (
@@ -122,6 +124,39 @@ def ledger(  # noqa: PLR0913 -- one option each
     head = ("delivery_id", "at", "state", "attempts", "address", "subject", "cause")
     cells = [(*(getattr(row, name) for name in head), len(row.alerts)) for row in rows]
     click.echo(table((*head, "works"), cells))
+
+
+@click.command()
+@click.argument("patron", metavar="PATRON")
+@click.option(
+    "--html",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the HTML part here, to be opened in a browser.",
+)
+@click.option("--to", metavar="ADDRESS", help="Send it to this test address.")
+@at_option
+@pass_runtime
+def preview(
+    runtime: Runtime,
+    *,
+    patron: str,
+    html: Path | None,
+    to: str | None,
+    when: str | None,
+) -> None:
+    """Show a patron's digest as it would be sent now; its links are dead.
+
+    It is the one that waits, else the last one.
+    """
+    at, patron_id = moment(runtime.settings, when), patron_id_of(runtime, patron)
+    with reading(runtime.sessions) as session:
+        message = preview_for(session, runtime.settings, patron_id, at=at)
+        if to:
+            send_preview(session, runtime.settings, message, to)
+    if html:
+        html.write_text(message.html, encoding="utf-8")
+    if not (html or to):
+        click.echo(f"{message.subject}\n\n{message.text}")
 
 
 @click.command()
