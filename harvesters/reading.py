@@ -21,6 +21,7 @@ from harvesters.formats.feed import parse_feed
 from harvesters.formats.iso2709 import parse_iso2709
 from harvesters.formats.json_feed import is_json_feed, parse_json_feed
 from harvesters.formats.kbart import parse_kbart
+from harvesters.formats.marc_text import parse_marc_json, parse_mrk
 from harvesters.formats.marcxml import parse_marcxml
 from harvesters.formats.onix import parse_onix
 from harvesters.formats.streams import Joined, whole
@@ -174,8 +175,13 @@ def _read_file(task: Task) -> Iterator[Batch]:
 def _parse_marc(stream: BinaryIO, encoding: str | None) -> Iterator[Harvested]:
     beginning = stream.read(512)
     again = io.BufferedReader(Joined(beginning, stream))
-    if beginning.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t\x00")[:1] == b"<":
+    head = beginning.lstrip(b"\xef\xbb\xbf\xff\xfe \r\n\t\x00")
+    if head[:1] == b"<":
         return parse_marcxml(again)
+    if head[:1] in {b"{", b"["}:
+        return parse_marc_json(again)
+    if head.startswith(b"=LDR"):
+        return parse_mrk(again)
     return parse_iso2709(again, encoding=encoding)
 
 

@@ -28,18 +28,24 @@ _LEADER = re.compile(rb"\d{5}[ -~]{7}\d{5}[ -~]{7}[^\x1e]{0,9999}\x1e")
 
 def kind_of(beginning: bytes) -> SourceKind | None:
     """Return what a body is; None where nothing in its beginning tells."""
-    if _LEADER.search(beginning):
-        return SourceKind.MARC
     head = _narrow(beginning)
+    if _LEADER.search(beginning) or head.startswith(b"=LDR"):
+        return SourceKind.MARC
     if head.startswith(b"<"):
         return _ROOTS.get(root_of(beginning).lower().encode())
     if head.startswith((b"{", b"[")):
-        told = b"jsonfeed.org/version" in head.replace(b"\\/", b"/")
-        return SourceKind.FEED if told else None
+        return _kind_of_json(head)
     header = header_of(beginning)
     if "publication_title" in match_columns(header, HOLDINGS):
         return SourceKind.KBART
     return SourceKind.CSV if match_columns(header, WORKS) else None
+
+
+def _kind_of_json(head: bytes) -> SourceKind | None:
+    if b'"leader"' in head and b'"fields"' in head:
+        return SourceKind.MARC
+    told = b"jsonfeed.org/version" in head.replace(b"\\/", b"/")
+    return SourceKind.FEED if told else None
 
 
 def root_of(beginning: bytes) -> str:

@@ -1,5 +1,6 @@
-"""Files of works: tables, MARC, or a data set's words alone."""
+"""Files of works: tables, MARC, ONIX, KBART, or a data set's words alone."""
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,8 +11,8 @@ from typing import BinaryIO
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from harvesters.formats.iso2709 import parse_iso2709
-from harvesters.formats.marcxml import parse_marcxml
+from harvesters.formats.sniffing import BEGINNING, kind_of
+from harvesters.formats.streams import Joined
 from harvesters.formats.tabular import (
     WORKS,
     open_bytes,
@@ -30,6 +31,7 @@ from harvesters.imports.frame import (
 from harvesters.imports.refusals import Refusals
 from harvesters.imports.rehearsal import rehearsal
 from harvesters.ingest import Origin, ingest
+from harvesters.reading import parser_of
 from harvesters.records import Harvested, HarvestedRecord, Heading, Rejected
 from harvesters.rows import batches
 from library.db import Sessions
@@ -40,6 +42,7 @@ from library.vocabulary import SourceKind
 
 WORDS = "words.txt.gz"
 SUBJECTS = "subjects.csv.gz"
+_RECORDS = frozenset([SourceKind.MARC, SourceKind.ONIX, SourceKind.KBART])
 _SUBJECT_COLUMNS = {"ref": ("work_id",), "subject": ("tag", "subject")}
 
 
@@ -56,7 +59,7 @@ def import_works(  # noqa: PLR0913 -- what, whose, where and how; each plain
     with_subjects: bool = False,
     grouped: bool = True,
 ) -> ImportReport:
-    """Take in works: a table, MARC 21, UNIMARC, MARCXML, or a data set's words alone.
+    """Take in works: a table, MARC in any form, ONIX, KBART, or a data set's words.
 
     Nothing here is an acquisition: a file is what the library has already.
 
@@ -133,14 +136,14 @@ def _records(
 
 
 def _parse(path: Path, stream: BinaryIO) -> tuple[tuple[str, ...], Iterator[Harvested]]:
-    suffixes = [s.lower() for s in path.suffixes]
     if path.name.startswith("words.txt"):
         return ("work_id",), map(_wordy, parse_words(stream))
-    if ".xml" in suffixes:
-        return ("record",), parse_marcxml(stream)
-    if {".mrc", ".marc", ".dat", ".iso", ".iso2709"} & set(suffixes):
-        return ("record",), parse_iso2709(stream)
-    table = read_table(stream, WORKS)
+    beginning = stream.read(BEGINNING)
+    again = io.BufferedReader(Joined(beginning, stream))
+    kind = kind_of(beginning)
+    if kind in _RECORDS:
+        return ("record",), parser_of(kind, {})(again)
+    table = read_table(again, WORKS)
     return table.header, parse_works(table)
 
 

@@ -19,6 +19,7 @@ from harvesters.formats.iso2709 import parse_iso2709
 from harvesters.formats.json_feed import parse_json_feed
 from harvesters.formats.kbart import COLUMNS as HOLDINGS
 from harvesters.formats.kbart import parse_kbart
+from harvesters.formats.marc_text import parse_marc_json, parse_mrk
 from harvesters.formats.marcxml import parse_marcxml
 from harvesters.formats.oai_pmh import parse_page
 from harvesters.formats.onix import parse_onix
@@ -74,6 +75,12 @@ TSV = (
     b"Cosmos\t0306-4061\t7\thttp://x.test\n"
 )
 
+MARC_JSON = (
+    b'{"leader": "00000nam a2200000 a 4500", "fields": [{"001": "1"}, {"245": {"ind1": '
+    b'"1", "subfields": [{"a": "Cosmos"}]}}]}'
+)
+MRK = b"=LDR  01201nam  2200253 a 4500\n=001  1\n=245  10$aCaf{acute}e$bx\n\n"
+
 Parse = Callable[[bytes], Iterable[Harvested]]
 PARSERS: dict[str, tuple[Parse, bytes]] = {
     "feed": (parse_feed, RSS),
@@ -81,6 +88,8 @@ PARSERS: dict[str, tuple[Parse, bytes]] = {
     "oai-pmh": (lambda body: parse_page(body).records, OAI),
     "onix": (parse_onix, ONIX),
     "marcxml": (lambda body: parse_marcxml(io.BytesIO(body)), MARCXML),
+    "marc-in-json": (lambda body: parse_marc_json(io.BytesIO(body)), MARC_JSON),
+    "marcedit": (lambda body: parse_mrk(io.BytesIO(body)), MRK),
     "marc": (lambda body: parse_iso2709(io.BytesIO(body)), MARC * 3),
     "csv": (lambda body: parse_works(read_table(io.BytesIO(body), WORKS)), CSV),
     "kbart": (lambda body: parse_kbart(read_table(io.BytesIO(body), HOLDINGS)), TSV),

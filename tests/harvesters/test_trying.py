@@ -41,6 +41,8 @@ UNKNOWN = [
         (b'<marc:collection xmlns:marc="x">', SourceKind.MARC),
         (b"00063nam a2200037 a 4500001001300000\x1e", SourceKind.MARC),
         (b"junk 00063nam a2200037 a 4500001001300000\x1e", SourceKind.MARC),
+        (b'[{"leader": "00000nam", "fields": []}]', SourceKind.MARC),
+        (b"=LDR  01201nam  2200253 a 4500\n", SourceKind.MARC),
         (b"<ONIXMessage release='3.0'>", SourceKind.ONIX),
         (b"<Product><RecordReference>1</RecordReference>", SourceKind.ONIX),
         (b"publication_title\tprint_identifier\n", SourceKind.KBART),

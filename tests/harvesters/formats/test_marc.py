@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from harvesters.formats import iso2709
 from harvesters.formats.iso2709 import parse_iso2709
 from harvesters.formats.marc import tidy
+from harvesters.formats.marc_text import parse_marc_json, parse_mrk
 from harvesters.formats.marcxml import parse_marcxml
 from harvesters.records import Harvested, HarvestedRecord, Heading, Rejected
 from library.errors import MalformedRecord
@@ -325,3 +326,52 @@ def test_marcxml_in_a_windows_code_page_that_says_utf_8_is_read() -> None:
     found = list(parse_marcxml(io.BytesIO(record.encode("cp1256"))))
 
     assert titles(found) == ["كتابداري در ايران"]
+
+
+ONE = (
+    '{"leader": "00000nam a2200000 a 4500", "fields": [{"001": "%s"}, {"245": {"ind1": '
+    '"1", "ind2": "0", "subfields": [{"a": "Cos\x0bmos :"}, {"b": "a voyage"}]}}]}'
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [ONE % 1 + ONE % 2, f"[{ONE % 1},\n{ONE % 2}]", f"{ONE % 1}\n{ONE % 2}\n"],
+    ids=["one after another", "a list", "lines"],
+)
+def test_marc_in_json_is_read(text: str) -> None:
+    found = list(parse_marc_json(io.BytesIO(text.encode())))
+
+    assert titles(found) == ["Cosmos : a voyage"] * 2
+    assert [one.ref for one in found if isinstance(one, HarvestedRecord)] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", "[{}]", '[{"fields": 1}]', '[{"fields": [1, {"245": 1}]}]'], ids=str
+)
+def test_json_that_is_no_marc_is_named(text: str) -> None:
+    (bad,) = parse_marc_json(io.BytesIO(text.encode()))
+
+    assert isinstance(bad, Rejected)
+    assert bad.place == "record 1"
+
+
+def test_json_that_breaks_off_keeps_what_came_before() -> None:
+    good, bad = parse_marc_json(io.BytesIO((ONE % 1 + ONE[:50]).encode()))
+
+    assert titles([good]) == ["Cosmos : a voyage"]
+    assert isinstance(bad, Rejected)
+    with pytest.raises(MalformedRecord):
+        list(parse_marc_json(io.BytesIO(b"{")))
+
+
+def test_lines_of_marcedit_are_read() -> None:
+    text = (
+        "=LDR  01201nam  2200253 a 4500\n=001  1\n=008  960221s1955\\\\\\\\dcu\n"
+        "=245  10$aCaf{acute}e {dollar}5 :$bun r{acute}eve\n\n"
+        "=LDR  01201nam  2200253 a 4500\r\n=001  2\r\n=245  10$aCosmos\r\n"
+    )
+
+    found = list(parse_mrk(io.BytesIO(text.encode())))
+
+    assert titles(found) == ["Café $5 : un réve", "Cosmos"]
