@@ -81,7 +81,9 @@ def deliver(
 @click.command()
 @click.option("--patron", metavar="ID", help="Only this patron.")
 @click.option(
-    "--state", type=click.Choice([*DeliveryState]), help="Only in this state."
+    "--state",
+    type=click.Choice([one.value for one in DeliveryState]),
+    help="Only in this state.",
 )
 @click.option(
     "--limit",
