@@ -80,12 +80,9 @@ class Repository:
             since, until, start = asked["resumptionToken"].split("/")
         else:
             since, until, start = asked.get("from", ""), asked.get("until", ""), "0"
-        found = [
-            item
-            for item in self.items
-            if (not since or date.fromisoformat(since) <= item.stamp)
-            and (not until or item.stamp <= date.fromisoformat(until))
-        ]
+        first = date.fromisoformat(since) if since else date.min
+        last = date.fromisoformat(until) if until else date.max
+        found = [item for item in self.items if first <= item.stamp <= last]
         if not found:
             return "<error code='noRecordsMatch'>nothing there</error>"
         end = int(start) + self.on_a_page
