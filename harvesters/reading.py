@@ -24,8 +24,14 @@ from harvesters.formats.kbart import parse_kbart
 from harvesters.formats.marc_text import parse_marc_json, parse_mrk
 from harvesters.formats.marcxml import parse_marcxml
 from harvesters.formats.onix import parse_onix
-from harvesters.formats.streams import Joined, whole
-from harvesters.formats.tabular import WORKS, open_bytes, parse_works, read_table
+from harvesters.formats.streams import Capped, Joined, whole
+from harvesters.formats.tabular import (
+    WORKS,
+    open_bytes,
+    parse_works,
+    read_table,
+    unzipped,
+)
 from harvesters.koha import PER_PAGE, Koha, parse_biblios
 from harvesters.records import Harvested
 from harvesters.rows import batches
@@ -134,10 +140,12 @@ def _read_document(task: Task, fetcher: Fetcher, *, at: datetime) -> Iterator[Ba
 
 
 def _parsed(task: Task, fetched: Fetched) -> Iterator[Harvested]:
-    body = fetched.body or b""
-    if task.kind == SourceKind.FEED:
-        return parse_any_feed(body, fetched.url, fetched.headers)
-    return parser_of(task.kind, task.settings)(io.BytesIO(body))
+    with unzipped(io.BytesIO(fetched.body or b"")) as unfolding:
+        stream = io.BufferedReader(Capped(unfolding))
+        if task.kind == SourceKind.FEED:
+            yield from parse_any_feed(whole(stream), fetched.url, fetched.headers)
+        else:
+            yield from parser_of(task.kind, task.settings)(stream)
 
 
 def parse_any_feed(

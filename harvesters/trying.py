@@ -6,19 +6,22 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from harvesters.discovery import feeds_of_page
 from harvesters.fetching.fetch import FILE, Fetched, Fetcher, fetch
 from harvesters.formats.oai_pmh import list_records, parse_page
 from harvesters.formats.sniffing import BEGINNING, kind_of, root_of
-from harvesters.formats.streams import Joined, whole
-from harvesters.formats.tabular import header_of, open_bytes
+from harvesters.formats.streams import Capped, Joined, whole
+from harvesters.formats.tabular import header_of, open_bytes, unzipped
 from harvesters.reading import parse_any_feed, parser_of
 from harvesters.records import Harvested, HarvestedRecord
 from library.errors import FetchFailed, MalformedRecord, ServiceError
 from library.vocabulary import SourceKind
 
+_FEEDS_NAMED = 5
 MOST_REJECTED = 10_000
 """Told of one source; the last one says how many more there are."""
 
@@ -127,7 +130,8 @@ def _opened(
 ) -> Iterator[tuple[BinaryIO, Fetched | None]]:
     if "://" in place:
         fetched = _fetched(place, fetcher, at=at)
-        yield io.BytesIO(fetched.body or b""), fetched
+        with unzipped(io.BytesIO(fetched.body or b"")) as stream:
+            yield io.BufferedReader(Capped(stream)), fetched
         return
     path = Path(place)
     # What is no plain file, such as a pipe, might never end.
@@ -174,10 +178,19 @@ def _parse_strange(
         try:
             yield from _parse(io.BytesIO(body), kind, fetched)
         except MalformedRecord as error:
-            what = "a web page" if root.lower() == "html" else f"XML under <{root}>"
-            raise MalformedRecord(f"{what}, and no source that is read") from error
+            what = f"XML under <{root}>, and no source that is read"
+            if root.lower() == "html":
+                what = _words_of_page(body, fetched.url if fetched else "")
+            raise MalformedRecord(what) from error
         return
     if body.lstrip()[:1] in {b"{", b"["}:
         raise MalformedRecord("JSON, and no JSON Feed")
     header = ", ".join(header_of(body[:BEGINNING]))
     raise MalformedRecord(f"line 1: no column that is known: {header[:100]}")
+
+
+def _words_of_page(body: bytes, url: str) -> str:
+    feeds = list(islice(feeds_of_page(body, url), _FEEDS_NAMED))
+    if not feeds:
+        return "a web page, and no source that is read"
+    return f"a web page; its feeds: {', '.join(feed.url for feed in feeds)}"

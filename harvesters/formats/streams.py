@@ -20,6 +20,31 @@ def whole(stream: BinaryIO) -> bytes:
     return body
 
 
+class Capped(io.RawIOBase):
+    """A stream that must not go on for ever, such as one that is being unzipped.
+
+    Reading raises MalformedRecord beyond what can be held in memory.
+    """
+
+    def __init__(self, stream: BinaryIO, size: int = _LARGEST) -> None:
+        super().__init__()
+        self._stream = stream
+        self._size = self._left = size
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer with what comes next; 0 at the end."""
+        data = self._stream.read(len(buffer))
+        self._left -= len(data)
+        if self._left < 0:
+            raise MalformedRecord(f"more than {self._size} bytes")
+        buffer[: len(data)] = data
+        return len(data)
+
+
 class Joined(io.RawIOBase):
     """A stream put together again after its beginning was looked at.
 

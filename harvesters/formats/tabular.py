@@ -8,6 +8,7 @@ refused by its line, and the rest goes on.
 import csv
 import gzip
 import io
+import os
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -136,15 +137,27 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         OSError: It cannot be opened or read.
         MalformedRecord: Its gzip breaks off or is broken.
     """
-    with path.open("rb") as plain_file:
-        if plain_file.peek(2)[:2] != b"\x1f\x8b":
-            yield plain_file
-            return
-        try:
-            with gzip.GzipFile(fileobj=plain_file) as unzipped:
-                yield cast("BinaryIO", unzipped)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise MalformedRecord(f"broken gzip: {error}") from error
+    with path.open("rb") as file, unzipped(file) as stream:
+        yield stream
+
+
+@contextmanager
+def unzipped(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Yield a file that can seek, unzipped where its first bytes say gzip.
+
+    Raises:
+        MalformedRecord: Its gzip breaks off or is broken.
+    """
+    head = file.read(2)
+    file.seek(-len(head), os.SEEK_CUR)
+    if head != b"\x1f\x8b":
+        yield file
+        return
+    try:
+        with gzip.GzipFile(fileobj=file) as stream:
+            yield cast("BinaryIO", stream)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise MalformedRecord(f"broken gzip: {error}") from error
 
 
 def read_table(stream: BinaryIO, aliases: Mapping[str, tuple[str, ...]]) -> Table:

@@ -1,3 +1,4 @@
+import gzip
 from datetime import timedelta
 
 import pytest
@@ -393,6 +394,26 @@ def test_a_correction_is_not_announced_again(reader: Reader, site: Site) -> None
 
     assert counts(reader.harvest()) == (0, 1, 0, 0, 0)
     assert reader.titles() == {"Look 1"}
+
+
+def test_a_zipped_file_is_harvested(reader: Reader, site: Site) -> None:
+    site.serve("/works.csv.gz", gzip.compress(b"work_id,title\n1,Cosmos at last\n"))
+
+    report = reader.add(SourceKind.CSV, path="/works.csv.gz").harvest()
+
+    assert (report.added, report.error) == (1, None)
+
+
+def test_a_zipped_bomb_is_left_where_it_gets_too_large(
+    reader: Reader, site: Site
+) -> None:
+    bomb = gzip.compress(b"work_id,title\n" + b"1,Cosmos\n" * 10, 9)
+    bomb += gzip.compress(bytes(70 * 1024 * 1024), 9)
+    site.serve("/works.csv.gz", bomb)
+
+    report = reader.add(SourceKind.CSV, path="/works.csv.gz").harvest()
+
+    assert report.error == "more than 67108864 bytes"
 
 
 def test_a_rule_takes_part_of_a_source_and_shows_the_rest(

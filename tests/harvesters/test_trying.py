@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 from pathlib import Path
@@ -79,6 +80,23 @@ def test_an_address_is_tried(site: Site) -> None:
     trial = try_source(site.serve("/feed", RSS), site.fetcher(), at=NOON)
 
     assert (trial.records, trial.shown) == (1, ())
+
+
+def test_a_zipped_file_at_an_address_is_tried(site: Site) -> None:
+    url = site.serve("/works.csv.gz", gzip.compress(b"work_id,title\n1,Cosmos\n"))
+
+    trial = try_source(url, site.fetcher(), at=NOON)
+
+    assert (trial.kind, trial.records, trial.error) == ("csv", 1, None)
+
+
+def test_a_page_is_told_with_its_feeds(site: Site) -> None:
+    link = b"<link rel=alternate type='application/rss+xml' href='/new.xml'>"
+    url = site.serve("/", b"<!DOCTYPE html><html><head>" + link + b"</head></html>")
+
+    trial = try_source(url, site.fetcher(), at=NOON)
+
+    assert trial.error == f"a web page; its feeds: {site.url}/new.xml"
 
 
 def test_a_repository_is_asked_for_its_records(site: Site) -> None:
