@@ -1,7 +1,8 @@
 """`hamkhan import`."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from api.commands.options import (
     readable,
 )
 from api.commands.output import bar, say
+from api.plain import plain
+from api.working.tasks import queue_job
 from harvesters.imports.frame import ImportReport
 from harvesters.imports.koha import WHAT, import_from_koha
-from harvesters.imports.lending import import_holds, import_loans
-from harvesters.imports.people import import_patrons
-from harvesters.imports.works import import_works
+from harvesters.tasks import IMPORTS, put_aside
 from library.clock import utc_now
 from library.runtime import Runtime
 from library.vocabulary import ConsentPurpose
@@ -39,6 +40,12 @@ report_option = click.option(
     help="Where the rows that could not be taken are listed.",
 )
 
+background_option = click.option(
+    "--background",
+    is_flag=True,
+    help="Leave it to a worker; the job tells how far it is.",
+)
+
 
 @dataclass(frozen=True)
 class Order:
@@ -50,10 +57,12 @@ class Order:
     report_path: Path | None
     dry_run: bool
     as_json: bool
+    background: bool
 
 
 def _import_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
+        background_option,
         json_option,
         dry_run_option,
         report_option,
@@ -85,7 +94,7 @@ def import_() -> None:
 @pass_runtime
 def works(runtime: Runtime, /, *, with_subjects: bool, **options: Any) -> None:
     """Read works: CSV, MARC 21 or MARCXML."""
-    _run(runtime, import_works, Order(**options), with_subjects=with_subjects)
+    _run(runtime, "works", Order(**options), with_subjects=with_subjects)
 
 
 @import_.command()
@@ -115,7 +124,7 @@ def patrons(
     given: Collection[ConsentPurpose] = tuple(map(ConsentPurpose, consents))
     _run(
         runtime,
-        import_patrons,
+        "patrons",
         Order(**options),
         consents=given,
         covers_past=covers_past,
@@ -131,7 +140,7 @@ def loans(runtime: Runtime, /, **options: Any) -> None:
     Where the library holds that agreement on paper, read the patrons with `hamkhan
     import patrons FILE --consent history --covers-past` first.
     """
-    _run(runtime, import_loans, Order(**options))
+    _run(runtime, "loans", Order(**options))
 
 
 @import_.command()
@@ -139,19 +148,22 @@ def loans(runtime: Runtime, /, **options: Any) -> None:
 @pass_runtime
 def holds(runtime: Runtime, /, **options: Any) -> None:
     """Read holds, only of patrons who agreed that their history is kept."""
-    _run(runtime, import_holds, Order(**options))
+    _run(runtime, "holds", Order(**options))
 
 
 def _run(
     runtime: Runtime,
-    import_one: Callable[..., ImportReport],
+    kind: str,
     order: Order,
     **more: object,
 ) -> None:
     at = utc_now()
     readable(order.file)
+    if order.background:
+        _queue(runtime, kind, order, more, at=at)
+        return
     with bar(f"Reading {order.file.name}") as progress:
-        report = import_one(
+        report = IMPORTS[kind](
             runtime.sessions,
             order.file,
             system=order.system,
@@ -163,6 +175,27 @@ def _run(
             **more,
         )
     say(report, lambda: words_of(report, dry_run=order.dry_run), as_json=order.as_json)
+
+
+def _queue(
+    runtime: Runtime,
+    kind: str,
+    order: Order,
+    options: Mapping[str, object],
+    *,
+    at: datetime,
+) -> None:
+    if order.dry_run or order.report_path:
+        raise click.UsageError("--background takes neither --dry-run nor --report")
+    parameters = {
+        "kind": kind,
+        "file": put_aside(runtime.settings, order.file),
+        "system": order.system,
+        "branch": branch_of(runtime, order.branch_code),
+        "options": plain(options),
+    }
+    job = queue_job(runtime.sessions, "import", parameters, at=at)
+    say({"job": job}, f"A worker reads it as job {job}.", as_json=order.as_json)
 
 
 def words_of(report: ImportReport, *, dry_run: bool) -> str:

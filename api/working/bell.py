@@ -13,6 +13,7 @@ HARVEST, LEARN, NOTIFY = QUEUES = ("harvest", "learn", "notify")
 
 QUEUE_OF = {
     "harvest": HARVEST,
+    "import": HARVEST,
     "infer": LEARN,
     "train": LEARN,
     "match": LEARN,

@@ -27,6 +27,7 @@ from library.tables import Heartbeat, Job
 
 _MODULES = {
     "harvest": "harvesters.tasks",
+    "import": "harvesters.tasks",
     "infer": "recommender.tasks",
     "train": "recommender.tasks",
     "match": "recommender.tasks",

@@ -9,9 +9,14 @@ import pytest
 from click.testing import Result
 from sqlalchemy import func, select
 
+from api.working.bell import no_ring
+from api.working.tasks import do_job
 from library.clock import utc_now
 from library.db import Base, Sessions, reading
-from library.tables import Consent, Loan, Patron, Work
+from library.runtime import Runtime
+from library.tables import Consent, Job, Loan, Patron, Work
+from library.vocabulary import JobState
+from tests.factories import make_branch
 
 Run = Callable[..., Result]
 
@@ -197,3 +202,28 @@ def _write(path: Path, *lines: str) -> Path:
 def _count(sessions: Sessions, table: type[Base]) -> int:
     with reading(sessions) as session:
         return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def test_an_import_is_left_to_a_worker_with_its_progress(
+    run: Run, runtime: Runtime, sessions: Sessions, tmp_path: Path
+) -> None:
+    file = tmp_path / "patrons.csv"
+    file.write_text("patron_id,name\n" + "".join(f"{n},P {n}\n" for n in range(700)))
+    with sessions.begin() as session:
+        make_branch(session)
+
+    told = run(
+        *("import", "patrons", file, "--background", "--consent", "history", "--json")
+    )
+    job_id = json.loads(told.stdout)["job"]
+    aside = list((runtime.settings.home / "imports").iterdir())
+    assert [path.stat().st_mode & 0o777 for path in aside] == [0o600]
+    assert do_job(runtime, job_id, worker="w", ring=no_ring)
+
+    with reading(sessions) as session:
+        job = session.get_one(Job, job_id)
+        patrons = session.scalar(select(func.count()).select_from(Patron))
+        consents = session.scalar(select(func.count()).select_from(Consent))
+    assert (job.state, job.done, patrons, consents) == (JobState.DONE, 700, 700, 700)
+    assert list((runtime.settings.home / "imports").iterdir()) == []
+    assert run("import", "loans", file, "--background", "--dry-run").exit_code == 2
