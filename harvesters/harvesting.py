@@ -1,5 +1,6 @@
 """A harvest: read a source, take its records in, remember how it went."""
 
+import logging
 import random
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -25,6 +26,8 @@ from library.jobs import Progress, no_progress
 from library.settings import Settings
 from library.tables import Harvest, Rejection, Source
 from library.vocabulary import SourceKind
+
+logger = logging.getLogger(__name__)
 
 MOST_REJECTIONS = 1000
 """Kept per harvest; the count tells of the rest."""
@@ -129,7 +132,16 @@ def harvest_due(
             )
             .order_by(Source.next_check_at, Source.id)
         ).all()
-    return [harvest(sessions, settings, code, at=at) for code in codes]
+    reports = []
+    for code in codes:
+        try:
+            reports.append(harvest(sessions, settings, code, at=at))
+        except Exception as bug:  # one source must not keep the others from their turn
+            logger.exception("the harvest of %s failed", code)
+            task, _ = _begin(sessions, code)
+            told = FetchFailed(f"{type(bug).__name__}: see the log", cause="bug")
+            reports.append(_failed(sessions, task, Run(), told, at=at, dry_run=False))
+    return reports
 
 
 def _begin(sessions: Sessions, code: str) -> tuple[Task, Origin]:

@@ -52,7 +52,10 @@ def try_sources(
     """Try each file, each file of each folder, and each address, in order."""
     for place in places:
         for each in _files_of(place):
-            yield try_source(each, fetcher, at=at, show=show)
+            try:
+                yield try_source(each, fetcher, at=at, show=show)
+            except Exception as bug:  # noqa: BLE001 -- told; no source stops the others
+                yield Trial(_shown(each), error=f"a fault of ours: {bug!r:.200}")
 
 
 def try_source(place: str, fetcher: Fetcher, *, at: datetime, show: int = 0) -> Trial:
@@ -79,13 +82,18 @@ def try_source(place: str, fetcher: Fetcher, *, at: datetime, show: int = 0) -> 
     except (ServiceError, OSError) as error:
         problem = getattr(error, "strerror", None) or str(error)
     return Trial(
-        os.fsencode(place).decode(errors="replace"),
+        _shown(place),
         kind.value if kind else None,
         told.records,
         told.rejected(),
         problem,
         tuple(told.shown),
     )
+
+
+def _shown(place: str) -> str:
+    """Return a path as text that can be printed, whatever bytes it is made of."""
+    return os.fsencode(place).decode(errors="replace")
 
 
 class _Told:

@@ -396,6 +396,25 @@ def test_a_correction_is_not_announced_again(reader: Reader, site: Site) -> None
     assert reader.titles() == {"Look 1"}
 
 
+def test_a_fault_of_ours_keeps_no_other_source_from_its_turn(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        broken = add_source(
+            session, "broken", SourceKind.OAI_PMH, "http://10.0.0.1/", at=NOON
+        )
+        broken.cursor = {"oai": {"spans": 5}}  # as no code of ours writes it
+        add_source(session, "other", SourceKind.FEED, "http://10.0.0.1/", at=NOON)
+
+    reports = harvest_due(sessions, settings, at=NOON)
+
+    assert [(one.source, one.cause) for one in reports] == [
+        ("broken", "bug"),
+        ("other", "not_allowed"),
+    ]
+    assert harvest_due(sessions, settings, at=NOON) == []
+
+
 def test_a_zipped_file_is_harvested(reader: Reader, site: Site) -> None:
     site.serve("/works.csv.gz", gzip.compress(b"work_id,title\n1,Cosmos at last\n"))
 

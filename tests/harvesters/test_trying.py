@@ -2,9 +2,11 @@ import gzip
 import json
 import os
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from harvesters.fetching.fetch import Fetcher
 from harvesters.formats.sniffing import kind_of
 from harvesters.trying import MOST_REJECTED, Refused, try_source, try_sources
 from library.vocabulary import SourceKind
@@ -152,6 +154,17 @@ def test_a_folder_is_every_file_in_it_and_none_stops_the_others(
 
     assert [Path(one.source).name for one in trials] == ["a.xml", "c.xml", "nowhere"]
     assert [one.records for one in trials] == [0, 1, 0]
+
+
+def test_a_fault_of_ours_stops_no_other(tmp_path: Path) -> None:
+    works = tmp_path / "works.csv"
+    works.write_text("work_id,title\n1,Cosmos\n")
+    nobody = cast(Fetcher, None)
+
+    broken, fine = try_sources(["http://x.test/", str(works)], nobody, at=NOON)
+
+    assert str(broken.error).startswith("a fault of ours: ")
+    assert (fine.records, fine.error) == (1, None)
 
 
 def test_a_name_that_is_no_text_can_be_told(tmp_path: Path, site: Site) -> None:
