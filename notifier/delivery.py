@@ -291,9 +291,11 @@ class _Desk:
         job, done = next(jobs, None), 0
         while job is not None:
             under_way = self._start(job)
-            following = next(jobs, None)  # made while the server reads
-            if under_way:
-                self._await(job)
+            try:
+                following = next(jobs, None)  # made while the server reads
+            finally:  # whatever becomes of the next, this one's answer counts
+                if under_way:
+                    self._await(job)
             done += 1
             progress(done, limit)
             job = following
@@ -447,8 +449,12 @@ class _Desk:
         except DeliveryFailed as failure:
             self._note(job, failure)
         else:
-            self._fence.sent(job.claim.delivery.message_id, at=self._now())
             self._note(job, Sent(answer))
+            try:
+                self._fence.sent(job.claim.delivery.message_id, at=self._now())
+            except OSError:
+                # It is out, and is settled with the next commit all the same.
+                logger.exception("the fence could not be written")
 
     def _note(self, job: _Job, result: Result) -> None:
         """Keep what an attempt came to until the next commit."""

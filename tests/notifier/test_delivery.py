@@ -1,8 +1,9 @@
+import contextlib
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import event, select, update
 
 from library.db import Sessions, reading
 from library.errors import DeliveryFailed
@@ -328,6 +329,35 @@ def test_what_changes_while_others_are_sent_counts_too(
     ]
     assert "A Gus" not in outbox.taken[2].text
     assert "B Gus" in outbox.taken[2].text
+
+
+def test_an_answer_counts_whatever_becomes_of_the_next(
+    sessions: Sessions, settings: Settings
+) -> None:
+    """The database goes away while the server reads; it is back for the settling."""
+    with sessions.begin() as session:
+        for number in range(26):  # one more than a batch
+            patron = make_patron(session, f"P{number}", consents=tuple(ConsentPurpose))
+            matched(session, patron, [f"For {number}"])
+    alert(sessions, settings)
+    engine = sessions.kw["bind"]
+    outbox = Outbox()
+
+    def away(*_: object) -> None:
+        if len(outbox.taken) == 25:
+            raise ConnectionError("the database is away")
+
+    event.listen(engine, "before_cursor_execute", away)
+    with contextlib.suppress(ConnectionError):
+        deliver(sessions, settings, outbox)
+    event.remove(engine, "before_cursor_execute", away)
+    assert len(outbox.taken) == 25
+
+    report = deliver(sessions, settings, outbox, at=NOON + LEASE)
+
+    assert len(outbox.taken) == 26
+    assert set(states(sessions)) == {DeliveryState.SENT}
+    assert report.sent == 2
 
 
 def test_a_work_borrowed_in_between_is_left_out(
