@@ -36,7 +36,9 @@ class SourceIn(In):
     new_means: NewMeans = NewMeans.FIRST_SEEN
     silent: bool = Field(default=True, description="The first load announces nothing.")
     settings: dict[Short, Short] = Field(
-        default={}, max_length=20, description="By kind: set, prefix, encoding."
+        default={},
+        max_length=20,
+        description="By kind set, prefix, encoding, auth; words, languages.",
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from library.errors import InvalidInput
+from library.errors import InvalidInput, NotAllowed
 from library.sealing import seal, unseal
 from library.settings import Settings
 
@@ -37,11 +37,15 @@ def login_of(settings: Settings, kept: Mapping[str, Any]) -> Login | None:
     """Return the login that a source's settings keep; None where there is none.
 
     Raises:
-        NotAllowed: It was sealed with another secret.
+        NotAllowed: It was sealed with another secret, or is no seal at all.
     """
     if SEALED not in kept:
         return None
-    return Login(str(kept[USER]), unseal(_key(settings), str(kept[SEALED])))
+    try:
+        password = unseal(_key(settings), str(kept[SEALED]))
+    except ValueError as error:
+        raise NotAllowed("the login of this source is not sealed rightly") from error
+    return Login(str(kept.get(USER, "")), password)
 
 
 def basic(login: Login) -> dict[str, str]:

@@ -189,6 +189,9 @@ def test_a_secret_is_kept_sealed(library: Library) -> None:
     assert login_of(library.settings, kept) == CLIENT
     with pytest.raises(NotAllowed):
         login_of(replace(library.settings, secret="another"), kept)
+    for junk in ("x", "é", "AAAA"):
+        with pytest.raises(NotAllowed):
+            login_of(library.settings, {**kept, "sealed_login": junk})
 
 
 def test_patrons_come_with_what_is_needed_of_them(library: Library) -> None:
