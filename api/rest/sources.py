@@ -38,7 +38,7 @@ class SourceIn(In):
     settings: dict[Short, Short] = Field(
         default={},
         max_length=20,
-        description="By kind set, prefix, encoding, auth; words, languages.",
+        description="By kind set, prefix, encoding, auth; for all words, languages.",
     )
 
 
