@@ -125,12 +125,15 @@ def _digests(settings: Settings) -> Sessions:
             make_work(session, f"A work of some length, number {n}", creator=f"By {n}")
             for n in range(WORKS)
         ]
-        for number in range(PATRONS):
-            patron = make_patron(
-                session, f"Patron{number}", consents=(ConsentPurpose.ALERTS,)
-            )
-            for work in works:
-                make_match(session, patron, work)
+    # A few patrons a session: it looks at all it has whenever it writes.
+    for first in range(0, PATRONS, 10):
+        with sessions.begin() as session:
+            for number in range(first, min(first + 10, PATRONS)):
+                patron = make_patron(
+                    session, f"Patron{number}", consents=(ConsentPurpose.ALERTS,)
+                )
+                for work in works:
+                    make_match(session, patron, work)
     make_alerts(sessions, settings, at=NOON)
     return sessions
 

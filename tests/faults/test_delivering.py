@@ -280,11 +280,14 @@ def patrons_with_a_match(sessions: Sessions, count: int) -> None:
     """Make this many patrons whom one new work suits."""
     with sessions.begin() as session:
         work = make_work(session, "Contact")
-        for number in range(count):
-            patron = make_patron(
-                session, f"Patron{number}", consents=(ConsentPurpose.ALERTS,)
-            )
-            make_match(session, patron, work)
+    # A few a session: it looks at all it has whenever it writes.
+    for first in range(0, count, 50):
+        with sessions.begin() as session:
+            for number in range(first, min(first + 50, count)):
+                patron = make_patron(
+                    session, f"Patron{number}", consents=(ConsentPurpose.ALERTS,)
+                )
+                make_match(session, patron, work)
 
 
 def assert_all_accounted_for(sessions: Sessions) -> None:
