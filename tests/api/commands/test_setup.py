@@ -61,6 +61,7 @@ def test_a_new_installation_is_well(run: Run) -> None:
         "migrations",
         "queue",
         "mail",
+        "fence",
         "model",
         "deliveries",
     ]
