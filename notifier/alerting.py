@@ -41,10 +41,11 @@ from notifier.gate import Answer, House, Ruling, may_send
 from notifier.selection import Candidate, Selection, choose
 from profiles import preferences
 from profiles.causes import Cause
-from profiles.experiments import is_held_out
+from profiles.experiments import running
 from profiles.preferences import calendar_of, next_digest_at
 from profiles.rhythm import end_of_day, slot_of
 from profiles.standing import standing
+from profiles.trials import Trial
 
 FRESH = timedelta(days=60)
 """A match older than this is no news."""
@@ -111,10 +112,12 @@ def make_alerts(
         progress: Told how many patrons are done.
     """
     due = _due_patrons(sessions, at, patron_id)
+    with reading(sessions) as session:
+        trial = running(session, at)
     report, held = AlertReport(), Counter[str]()
     for done, one in enumerate(due, 1):
         with sessions.begin() as session:
-            turn = _take_turn(session, settings, one, at)
+            turn = _take_turn(session, settings, one, at, trial=trial)
         if turn:
             _count(report, held, turn)
         progress(done, len(due))
@@ -251,7 +254,12 @@ def _has_open_alert() -> ColumnElement[bool]:
 
 
 def _take_turn(
-    session: Session, settings: Settings, patron_id: int, at: datetime
+    session: Session,
+    settings: Settings,
+    patron_id: int,
+    at: datetime,
+    *,
+    trial: Trial | None,
 ) -> _Turn | None:
     preference = _locked(session, patron_id, at)
     if preference is None:  # another builder is at it, or was quicker
@@ -268,7 +276,7 @@ def _take_turn(
     not_after = (ruling.until or at) + _useful_for(preference)
     if _waits(ruling, at, preference):
         return _Turn(cause=ruling.cause)
-    selection = _select(session, settings, patron, at)
+    selection = _select(session, settings, patron, at, trial=trial)
     _add_alerts(session, patron_id, selection, at)
     alerts = _open_alerts(session, patron, selection, at)
     made = len(selection.chosen)
@@ -325,7 +333,12 @@ def _waits(ruling: Ruling, at: datetime, preference: Preference) -> bool:
 
 
 def _select(
-    session: Session, settings: Settings, patron: Patron, at: datetime
+    session: Session,
+    settings: Settings,
+    patron: Patron,
+    at: datetime,
+    *,
+    trial: Trial | None,
 ) -> Selection:
     branch = session.get_one(Branch, patron.branch_id)
     rows = session.execute(
@@ -346,7 +359,7 @@ def _select(
         for match, alerts, active in rows
         if match.interest_id is None or (alerts and active)
     ]
-    if is_held_out(session, patron, at):
+    if trial is not None and trial.holds_out(patron.key):
         candidates = [candidate for candidate in candidates if candidate.asked_for]
     works = {candidate.work_id for candidate in candidates}
     allowance = settings.allowance if branch.allowance is None else branch.allowance

@@ -9,12 +9,12 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from library.audit import Actor, record
 from library.errors import Conflict, InvalidInput, NotFound
-from library.tables import Experiment, Patron
+from library.tables import Experiment
 from profiles.trials import Arm, Trial
 
 PLACE: Final = "match"
@@ -23,23 +23,18 @@ PLACE: Final = "match"
 
 def running(session: Session, at: datetime) -> Trial | None:
     """Return the experiment of this moment, if there is one."""
-    row = session.scalar(
-        select(Experiment).where(Experiment.starts_at <= at, Experiment.ends_at > at)
-    )
+    row = session.scalar(select(Experiment).where(runs(at)))
     return trial_of(row) if row else None
+
+
+def runs(at: datetime) -> ColumnElement[bool]:
+    """Is it the experiment of this moment?"""
+    return and_(Experiment.starts_at <= at, Experiment.ends_at > at)
 
 
 def trial_of(row: Experiment) -> Trial:
     """Understand an experiment as it is stored."""
     return Trial(row.code, {name: Arm(**arm) for name, arm in row.arms.items()})
-
-
-def is_held_out(session: Session, patron: Patron, at: datetime) -> bool:
-    """Is the patron among those who are told nothing that was only learnt?"""
-    trial = running(session, at)
-    if trial is None:
-        return False
-    return not trial.arms[trial.arm_of(patron.key)].told
 
 
 def find(session: Session, code: str) -> Experiment:

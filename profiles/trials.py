@@ -44,6 +44,10 @@ class Trial:
         """Return the name of the arm that a patron falls into."""
         return arm_of(self.code, patron_key, self.shares)
 
+    def holds_out(self, patron_key: str) -> bool:
+        """Is the patron among those who are told nothing that was only learnt?"""
+        return not self.arms[self.arm_of(patron_key)].told
+
 
 def share_of(experiment: str, patron_key: str) -> float:
     """Return the patron's fixed place in the experiment, from 0 to just under 1."""

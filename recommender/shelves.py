@@ -23,7 +23,6 @@ from library.settings import Settings
 from library.tables import (
     Acquisition,
     Branch,
-    Experiment,
     Feedback,
     Interest,
     InterestProfile,
@@ -35,7 +34,7 @@ from library.tables import (
     Work,
 )
 from library.vocabulary import ReasonKind
-from profiles.experiments import running
+from profiles.experiments import running, runs
 from recommender.acquisitions import recent
 from recommender.audience import stretches
 from recommender.diversity import Caps
@@ -239,7 +238,7 @@ def _stock(session: Session, settings: Settings, at: datetime) -> Stock:
 
 def _newest(at: datetime) -> Select[int | None, dict[str, Any] | None, bool]:
     """Select the last acquisition, how signals weigh, and if there is an experiment."""
-    trying = exists().where(Experiment.starts_at <= at, Experiment.ends_at > at)
+    trying = exists().where(runs(at))
     return select(
         select(func.max(Acquisition.id)).scalar_subquery(),
         select(Setting.value).where(Setting.name == SIGNALS).scalar_subquery(),

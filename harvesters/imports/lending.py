@@ -10,12 +10,12 @@ from harvesters.formats.tabular import HOLDS, LOANS, Row, open_table
 from harvesters.imports.frame import (
     RECORDS_AT_ONCE,
     ImportReport,
+    Store,
     branch_of_code,
     run_import,
 )
 from harvesters.imports.loans import (
     HarvestedLoan,
-    Register,
     may_keep,
     open_register,
     read_loan,
@@ -102,20 +102,12 @@ def take_loans(  # noqa: PLR0913 -- what, whose, where and how; each plain
     progress: Progress = no_progress,
 ) -> ImportReport:
     """Take in rows of loans, wherever they are from; see `import_loans`."""
-    branch, register = _begin(sessions, system, branch_code)
 
     def store(session: Session, found: list[HarvestedLoan]) -> tuple[int, int]:
         return store_loans(session, system, found)
 
-    return run_import(
-        sessions,
-        "loans",
-        batches(_read(rows, register, branch, at=at), LOANS_AT_ONCE),
-        store=store,
-        refusals=refusals,
-        progress=progress,
-        may_keep=may_keep,
-    )
+    found = _found(sessions, rows, system=system, branch_code=branch_code, at=at)
+    return _take(sessions, "loans", found, store, refusals, progress)
 
 
 def import_holds(  # noqa: PLR0913 -- what, whose, where and how; each plain
@@ -161,15 +153,26 @@ def take_holds(  # noqa: PLR0913 -- what, whose, where and how; each plain
     progress: Progress = no_progress,
 ) -> ImportReport:
     """Take in rows of holds, wherever they are from; see `import_holds`."""
-    branch, register = _begin(sessions, system, branch_code)
 
     def store(session: Session, found: list[HarvestedLoan]) -> tuple[int, int]:
         return store_holds(session, system, found, at=at)
 
+    found = _found(sessions, rows, system=system, branch_code=branch_code, at=at)
+    return _take(sessions, "holds", found, store, refusals, progress)
+
+
+def _take(
+    sessions: Sessions,
+    kind: str,
+    found: Iterable[HarvestedLoan | Rejected],
+    store: Store[HarvestedLoan],
+    refusals: Refusals,
+    progress: Progress,
+) -> ImportReport:
     return run_import(
         sessions,
-        "holds",
-        batches(_read(rows, register, branch, at=at), LOANS_AT_ONCE),
+        kind,
+        batches(found, LOANS_AT_ONCE),
         store=store,
         refusals=refusals,
         progress=progress,
@@ -177,20 +180,21 @@ def take_holds(  # noqa: PLR0913 -- what, whose, where and how; each plain
     )
 
 
-def _begin(sessions: Sessions, system: str, branch_code: str) -> tuple[int, Register]:
+def _found(
+    sessions: Sessions,
+    rows: Iterable[Row | Rejected],
+    *,
+    system: str,
+    branch_code: str,
+    at: datetime,
+) -> Iterator[HarvestedLoan | Rejected]:
     branch = branch_of_code(sessions, branch_code)
     with sessions() as session:
-        return branch, open_register(session, system, branch)
-
-
-def _read(
-    rows: Iterable[Row | Rejected], register: Register, branch: int, *, at: datetime
-) -> Iterator[HarvestedLoan | Rejected]:
-    for row in rows:
-        if isinstance(row, Rejected):
-            yield row
-        else:
-            yield read_loan(row, register, branch, at=at)
+        register = open_register(session, system, branch)
+    return (
+        row if isinstance(row, Rejected) else read_loan(row, register, branch, at=at)
+        for row in rows
+    )
 
 
 def _create_patrons(

@@ -36,11 +36,13 @@ def test_the_hold_out_is_told_nothing_learnt_while_it_runs(sessions: Sessions) -
 
     with sessions.begin() as session:
         patrons = [make_patron(session, f"p{number}") for number in range(40)]
-        held = [experiments.is_held_out(session, one, NOON) for one in patrons]
-        later = [experiments.is_held_out(session, one, NOON + DAY) for one in patrons]
+        trial = experiments.running(session, NOON)
+        assert trial is not None
+        held = [trial.holds_out(one.key) for one in patrons]
+        later = experiments.running(session, NOON + DAY)
 
     assert 8 < sum(held) < 32
-    assert not any(later)
+    assert later is None
 
 
 def test_two_at_a_time_are_refused(sessions: Sessions) -> None:
