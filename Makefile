@@ -30,9 +30,9 @@ slow: setup  ## The long tests: kills, brokers, browsers, real loans
 cover: setup  ## The tests with branch coverage and its floor
 	$(BIN)pytest -n auto -m "not slow" --cov $(T)
 check: lint cover  ## What every change passes; CI runs it and `make slow`
-faults: setup  ## Kills, cuts and faulty servers; FULL=1 for the full size
-	HAMKHAN_FAULTS=$(if $(FULL),full,short) $(BIN)pytest --durations=0 tests/faults \
-	  tests/profiles/test_rhythm.py $(T)
+faults: setup  ## Kills, cuts, faulty servers, to var/faults; FULL=1, T="-k fr1_"
+	HAMKHAN_FAULTS=$(if $(FULL),full,short) $(BIN)pytest -p tests.faults.report \
+	  tests/faults tests/profiles/test_rhythm.py $(T)
 demo: setup  ## The whole job on a sample library, then its pages
 	$(BIN)hamkhan demo
 run: setup  ## Web, worker and schedule in one process

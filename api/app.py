@@ -78,7 +78,8 @@ def _speak(app: Flask, settings: Settings) -> None:
         iso=isolated,
         code=_code,
     )
-    version = hashlib.sha256((_HERE / "static/hamkhan.css").read_bytes()).hexdigest()
+    own = sorted((_HERE / "static").glob("*.[cj]s*"))
+    version = hashlib.sha256(b"".join(map(Path.read_bytes, own))).hexdigest()
     environment.globals.update(
         fonts=_FONTS if (_HERE / "static" / _FONTS).exists() else None,
         version=version[:12],
@@ -90,7 +91,17 @@ def _speak(app: Flask, settings: Settings) -> None:
         branch, context.reader().locale
     )
     parts = environment.get_template("_parts.html").module
-    for name in ("form_field", "mark", "facts", "reasons", "title", "faulty"):
+    for name in (
+        "form_field",
+        "mark",
+        "facts",
+        "reasons",
+        "title",
+        "faulty",
+        "refused",
+        "described",
+        "mail_trouble",
+    ):
         environment.globals[name] = getattr(parts, name)
     app.context_processor(
         lambda: {

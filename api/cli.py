@@ -27,7 +27,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "init": Entry("setup", "init", "Make the folders, the database and a branch."),
         "doctor": Entry("doctor", "doctor", "Look whether all is well, or what to do."),
         "db": Entry("database", "db", "Bring the database up to date."),
+        "branch": Entry(
+            "branches", "branch", "What branches are called; their addresses."
+        ),
         "staff": Entry("staff", "staff", "Librarians' accounts."),
+        "app-secret": Entry("setup", "app_secret", "How the app knows us."),
         "key": Entry("staff", "key", "Keys for other systems that call the API."),
     },
     "Bring in": {

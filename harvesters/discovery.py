@@ -8,12 +8,12 @@ from urllib.robotparser import RobotFileParser
 
 from lxml import etree, html
 
-from harvesters.fetching.fetch import Fetcher, Limits, fetch
 from harvesters.formats.charsets import is_utf8
 from harvesters.formats.safe_html import title_text, web_link
 from harvesters.formats.sniffing import kind_of
 from harvesters.records import plain
 from library.errors import FetchFailed
+from library.fetching.fetch import Fetcher, Limits, fetch
 from library.vocabulary import SourceKind
 
 _TYPES = frozenset(

@@ -11,7 +11,6 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from harvesters.fetching.fetch import Fetched, Fetcher, Validators
 from harvesters.fetching.logins import login_of
 from harvesters.fetching.politeness import Turns
 from harvesters.fetching.polling import after_failure, is_settled, next_check, next_move
@@ -22,6 +21,7 @@ from harvesters.selecting import Selection, left_out, selection_of
 from harvesters.sources import PUSHED, find_source
 from library.db import Sessions, reading
 from library.errors import FetchFailed, ServiceError
+from library.fetching.fetch import Fetched, Fetcher, Validators
 from library.jobs import Progress, no_progress
 from library.settings import Settings
 from library.tables import Harvest, Rejection, Source

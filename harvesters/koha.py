@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from harvesters.fetching.fetch import Fetcher, post
 from harvesters.fetching.logins import Login, basic
 from harvesters.fetching.patience import fetch_patiently
 from harvesters.formats.marc import record_of
@@ -20,6 +19,7 @@ from harvesters.formats.marcxml import fields_of
 from harvesters.formats.xml import elements
 from harvesters.records import Harvested, short_ref
 from library.errors import FetchFailed, InvalidInput, MalformedRecord
+from library.fetching.fetch import Fetcher, post
 
 PER_PAGE = 100
 _ROOT = "/api/v1"

@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from harvesters.fetching import fetch as fetching
-from harvesters.fetching.fetch import Fetched, Fetcher, Validators, fetch
 from harvesters.fetching.logins import Login, basic
 from harvesters.fetching.patience import fetch_patiently
 from harvesters.formats import kbart, oai_pmh
@@ -36,6 +34,8 @@ from harvesters.koha import PER_PAGE, Koha, parse_biblios
 from harvesters.records import Harvested
 from harvesters.rows import batches
 from library.errors import FetchFailed, InvalidInput, MalformedRecord
+from library.fetching import fetch as fetching
+from library.fetching.fetch import Fetched, Fetcher, Validators, fetch
 from library.vocabulary import SourceKind
 
 BATCH = 500

@@ -66,8 +66,7 @@ def join_works(
     """
     if work_id == other_id:
         raise InvalidInput(f"{work_id}: the same work", field="other_id")
-    _whole(session, work_id)
-    _whole(session, other_id)
+    _both_whole(session, work_id, other_id)
     moved = _move_all(session, other_id, work_id, at=at)
     return _keep(session, RegroupingKind.JOIN, work_id, other_id, moved, by=by, at=at)
 
@@ -133,8 +132,7 @@ def undo_regrouping(
     if done.kind == RegroupingKind.JOIN:
         _unjoin(session, done)
     else:
-        _whole(session, done.work_id)
-        _whole(session, done.other_id)
+        _both_whole(session, done.work_id, done.other_id)
         _move_all(session, done.other_id, done.work_id, at=at)
     done.undone_at = at
     _record(session, f"work.{done.kind.value}.undone", done, by=by, at=at)
@@ -150,6 +148,12 @@ def recent_regroupings(session: Session, work_id: int) -> list[Regrouping]:
             .order_by(Regrouping.id.desc())
         )
     )
+
+
+def _both_whole(session: Session, *work_ids: int) -> None:
+    # In one order everywhere, or two librarians could wait for each other.
+    for work_id in sorted(work_ids):
+        _whole(session, work_id)
 
 
 def _whole(session: Session, work_id: int) -> Work:

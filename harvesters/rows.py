@@ -5,10 +5,9 @@ from itertools import islice
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import Integer, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from library.db import Base
+from library.db import Base, Pour, insert_into
 
 Value = TypeVar("Value")
 _AT_ONCE = 1000
@@ -23,21 +22,14 @@ def insert_missing(
     """
     if not rows:
         return
+    names = list(rows[0])
     into = cast("Table", table.__table__)
-    dialect = session.get_bind().dialect
-    # In one order everywhere, or two writers could wait for each other.
-    made = (
-        postgresql.insert(into) if dialect.name == "postgresql" else sqlite.insert(into)
-    )
-    insert = made.on_conflict_do_nothing()
-    if all(isinstance(into.c[name].type, Integer) for name in rows[0]):
+    if all(isinstance(into.c[name].type, Integer) for name in names):
         # Whole numbers need nothing of what takes most of the time here.
-        compiled = insert.compile(dialect=dialect, column_keys=list(rows[0]))
-        places = compiled.positiontup if compiled.positional else None
-        values = [tuple(row[p] for p in places) for row in rows] if places else rows
-        session.connection().exec_driver_sql(str(compiled), list(values))
+        values = [tuple(row[name] for name in names) for row in rows]
+        Pour(table, *names).rows(session, values, pass_over=True)
     else:
-        session.execute(insert, rows)
+        session.execute(insert_into(session, into).on_conflict_do_nothing(), rows)
 
 
 def ids_by(

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from harvesters.discovery import feeds_of_page
-from harvesters.fetching.fetch import FILE, Fetched, Fetcher, fetch
 from harvesters.formats.oai_pmh import list_records, parse_page
 from harvesters.formats.sniffing import BEGINNING, kind_of, root_of
 from harvesters.formats.streams import Capped, Joined, whole
@@ -19,6 +18,7 @@ from harvesters.formats.tabular import header_of, open_bytes, unzipped
 from harvesters.reading import parse_any_feed, parser_of
 from harvesters.records import Harvested, HarvestedRecord
 from library.errors import FetchFailed, MalformedRecord, ServiceError
+from library.fetching.fetch import FILE, Fetched, Fetcher, fetch
 from library.vocabulary import SourceKind
 
 _FEEDS_NAMED = 5

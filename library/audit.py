@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from library.db import Lock, hold
 from library.tables import AuditEntry
 
 _START = "0" * 64
@@ -54,7 +55,8 @@ def record(  # noqa: PLR0913 -- a line says this much
         after: The same afterwards.
         patron: From `patron_hash`.
     """
-    _one_at_a_time(session)
+    # Two lines at once could follow the same one.
+    hold(session.connection(), Lock.AUDITING)
     who = by or Actor()
     entry = AuditEntry(
         at=at,
@@ -95,12 +97,6 @@ def first_broken(session: Session) -> int | None:
                 return entry.id
             last = entry.chain
     return None
-
-
-def _one_at_a_time(session: Session) -> None:
-    # SQLite has one writer anyway; on PostgreSQL two lines could follow the same one.
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("LOCK TABLE audit_entry IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _link(last: str, entry: AuditEntry) -> str:

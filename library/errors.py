@@ -68,6 +68,7 @@ class DeliveryFailed(ServiceError):
         permanent: Trying again would not help.
         ambiguous: The message may be out: the answer never came.
         ours: The server refuses us and not the recipient.
+        gone: Nobody will ever be reached there again; another way may do.
         retry_after: Seconds the server asked us to wait, when it did.
     """
 
@@ -78,12 +79,14 @@ class DeliveryFailed(ServiceError):
         permanent: bool = False,
         ambiguous: bool = False,
         ours: bool = False,
+        gone: bool = False,
         retry_after: int | None = None,
     ) -> None:
         super().__init__(reason)
         self.permanent = permanent
         self.ambiguous = ambiguous
         self.ours = ours
+        self.gone = gone
         self.retry_after = retry_after
 
 

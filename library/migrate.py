@@ -9,14 +9,16 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
+from library.db import Lock, hold
 from library.tables import Base
 
 _FOLDER = Path(__file__).parent / "migrations"
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the database to the newest revision; safe to run again."""
+    """Bring the database to the newest revision; safe to run again, also at once."""
     with engine.begin() as connection:
+        hold(connection, Lock.MIGRATING)
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

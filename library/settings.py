@@ -45,8 +45,10 @@ class Settings:
     """Under which name the public key is in the DNS."""
     domain_rate: int = 0
     """Messages a minute to one receiving domain; 0 leaves it open."""
+    hourly_rate: int = 0
+    """Mails an hour that our mail server takes from us; 0 leaves it open."""
     daily_brake: int = 0
-    """Messages in 24 hours after which all mail waits for a look; 0: no brake."""
+    """Mails in 24 hours after which all mail waits for a look; 0: no brake."""
     language: str = "en"
     """Of pages before a patron has chosen: en or fa_IR."""
     zone: str = "UTC"
@@ -55,6 +57,8 @@ class Settings:
     """Private hosts a source may be read from, as host:port, with commas."""
     warn_webhook: str = ""
     """Where failing sources are told to, signed; empty: by mail alone."""
+    app_url: str = ""
+    """Where the library's own app gets digests, signed; empty: there is none."""
     deliver_only_to: tuple[str, ...] = ()
     """A test installation: addresses or @domains that may get mail; others get none."""
     floor: float = 1.0

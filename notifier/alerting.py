@@ -5,24 +5,21 @@ unique, so however many builders run there is one digest per patron and local da
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from library.db import Sessions, reading
 from library.jobs import Progress, no_progress
-from library.sealing import seal
 from library.settings import Settings
 from library.tables import (
     Alert,
     Branch,
     Consent,
-    ContactPoint,
-    Delivery,
     Interest,
     Match,
     Patron,
@@ -31,32 +28,30 @@ from library.tables import (
 from library.vocabulary import (
     Channel,
     ConsentPurpose,
-    DeliveryState,
     Purpose,
     Rhythm,
 )
-from notifier import links
+from notifier.clocks import (
+    clocks_of,
+    has_struck,
+    hold_clocks,
+    is_past,
+    may_ride,
+)
 from notifier.contents import barred_works
+from notifier.endings import SAID_IN, warn
 from notifier.gate import Answer, House, Ruling, may_send
+from notifier.grouping import IS_OPEN, carry, lay_aside, open_alerts, useful_for
 from notifier.selection import Candidate, Selection, choose
-from profiles import preferences
 from profiles.causes import Cause
+from profiles.devices import reached_by
 from profiles.experiments import running
-from profiles.preferences import calendar_of, next_digest_at
-from profiles.rhythm import end_of_day, slot_of
 from profiles.standing import standing
 from profiles.trials import Trial
 
 FRESH = timedelta(days=60)
 """A match older than this is no news."""
 ALLOWANCE_WINDOW = timedelta(days=7)
-USEFUL_FOR = {
-    Rhythm.DAILY: timedelta(hours=36),
-    Rhythm.WEEKLY: timedelta(days=6),
-    Rhythm.MONTHLY: timedelta(days=14),
-}
-"""How long a digest is worth sending; afterwards its alerts ride in the next."""
-SIGN_IN_LIFE = timedelta(minutes=15)
 _BATCH = 200
 
 
@@ -102,7 +97,8 @@ def make_alerts(
 ) -> AlertReport:
     """Turn the matches of every patron who is due into alerts and a digest.
 
-    A patron who never had a digest is due at once. Run again, it finds nothing to do.
+    A patron who never had a digest is due at once; what an interest with a rhythm of
+    its own brought waits for that rhythm. Run again, it finds nothing to do.
 
     Args:
         sessions: Where to read and write.
@@ -126,102 +122,39 @@ def make_alerts(
     return report
 
 
-def queue_sign_in(
-    session: Session,
-    settings: Settings,
-    patron_id: int,
-    *,
-    link: str,
-    code: str,
-    at: datetime,
-) -> Delivery:
-    """Put a sign-in message into the outbox; its link and code are sealed."""
-    parameters = {
-        "link": seal(settings.secret, link),
-        "code": seal(settings.secret, code),
-    }
-    return _queue(
-        session,
-        settings,
-        patron_id,
-        Purpose.SIGN_IN,
-        period=at.isoformat(),
-        at=at,
-        life=SIGN_IN_LIFE,
-        parameters=parameters,
-    )
-
-
-def queue_confirm(
-    session: Session, settings: Settings, point: ContactPoint, *, at: datetime
-) -> Delivery:
-    """Put the message that asks whether an address is right into the outbox."""
-    link = links.confirm_url(settings, point.id, at=at)
-    return _queue(
-        session,
-        settings,
-        point.patron_id,
-        Purpose.CONFIRM,
-        period=at.isoformat(),
-        at=at,
-        life=links.CONFIRM_LIFE,
-        parameters={
-            "link": seal(settings.secret, link),
-            "contact_point_id": point.id,
-        },
-    )
-
-
-def house(settings: Settings) -> House:
-    """Return what the library itself says of messages."""
-    return House(settings.message_cap, settings.deliver_only_to)
-
-
-def _queue(  # noqa: PLR0913 -- a delivery's own columns
-    session: Session,
-    settings: Settings,
-    patron_id: int,
-    purpose: Purpose,
-    *,
-    period: str,
-    at: datetime,
-    life: timedelta,
-    parameters: Mapping[str, str | int],
-) -> Delivery:
-    delivery = Delivery(
-        patron_id=patron_id,
-        purpose=purpose,
-        channel=Channel.EMAIL,
-        due_at=at,
-        not_after=at + life,
-        message_id=links.message_id(
-            settings, patron_id, purpose, period, Channel.EMAIL
-        ),
-        parameters=dict(parameters),
-        created_at=at,
-    )
-    session.add(delivery)
-    session.flush()
-    return delivery
-
-
 def _due_patrons(
     sessions: Sessions, at: datetime, patron_id: int | None
 ) -> Sequence[int]:
     due = (
         select(Patron.id)
         .outerjoin(Preference, Preference.patron_id == Patron.id)
-        .where(
-            or_(Preference.next_digest_at.is_(None), Preference.next_digest_at <= at),
-            _consents(),
-            or_(_has_open_match(at), _has_open_alert()),
-        )
+        .where(has_struck(at), _consents(), _has_something(at))
         .order_by(Patron.id)
     )
     if patron_id is not None:
         due = due.where(Patron.id == patron_id)
     with reading(sessions) as session:
         return session.scalars(due).all()
+
+
+def _has_something(at: datetime) -> ColumnElement[bool]:
+    """Tell in SQL whether there is something that may be told now."""
+    match = (
+        select(Match.id)
+        .outerjoin(Interest, Interest.id == Match.interest_id)
+        .where(
+            Match.patron_id == Patron.id,
+            Match.created_at > at - FRESH,
+            ~_alerted(),
+            may_ride(at),
+        )
+    )
+    alert = (
+        select(Alert.id)
+        .outerjoin(Interest, Interest.id == Alert.interest_id)
+        .where(Alert.patron_id == Patron.id, *IS_OPEN, may_ride(at))
+    )
+    return or_(match.exists(), alert.exists())
 
 
 def _consents() -> ColumnElement[bool]:
@@ -232,24 +165,9 @@ def _consents() -> ColumnElement[bool]:
     )
 
 
-def _has_open_match(at: datetime) -> ColumnElement[bool]:
-    return exists().where(
-        Match.patron_id == Patron.id, Match.created_at > at - FRESH, ~_alerted()
-    )
-
-
 def _alerted() -> ColumnElement[bool]:
     return exists().where(
         Alert.patron_id == Match.patron_id, Alert.work_id == Match.work_id
-    )
-
-
-def _has_open_alert() -> ColumnElement[bool]:
-    return exists().where(
-        Alert.patron_id == Patron.id,
-        Alert.delivery_id.is_(None),
-        Alert.withdrawn_at.is_(None),
-        Alert.handled_at.is_(None),
     )
 
 
@@ -261,75 +179,57 @@ def _take_turn(
     *,
     trial: Trial | None,
 ) -> _Turn | None:
-    preference = _locked(session, patron_id, at)
-    if preference is None:  # another builder is at it, or was quicker
+    clocks = hold_clocks(session, patron_id, at)
+    if clocks is None:  # another builder is at it, or was quicker
         return None
     patron = session.get_one(Patron, patron_id)
-    channel = _channel(preference)
+    preference = clocks.preference
+    channel = _channel(session, settings, preference)
     ruling = may_send(
         standing(session, patron_id, channel, at=at),
         Purpose.DIGEST,
         channel,
         at,
-        house=house(settings),
+        house=House.of(settings),
     )
-    not_after = (ruling.until or at) + _useful_for(preference)
-    if _waits(ruling, at, preference):
+    if _waits(ruling, at, useful_for(clocks.rhythms(at))):
         return _Turn(cause=ruling.cause)
     selection = _select(session, settings, patron, at, trial=trial)
     _add_alerts(session, patron_id, selection, at)
-    alerts = _open_alerts(session, patron, selection, at)
+    told = open_alerts(session, patron, selection, preference.rhythm, at)
     made = len(selection.chosen)
-    if not alerts:
-        _advance(preference, patron, at)
-        return _Turn(alerts=made, selection=selection)
-    if len(alerts) < preference.at_least:
-        _advance(preference, patron, at)
-        return _Turn(_Outcome.WAITING, made, selection)
-    delivery = _new_digest(
-        session, settings, preference, ruling, not_after=not_after, at=at
-    )
-    _advance(preference, patron, at, had_one=True)
-    if delivery is None:
+    if channel is not Channel.PAGE:
+        told = lay_aside(session, settings, clocks, told, at)
+    if len(told) < max(preference.at_least, 1):
+        clocks.pass_by(at)
+        outcome = _Outcome.WAITING if told else _Outcome.NOTHING
+        return _Turn(outcome, made, selection)
+    life = useful_for(rhythm for _, rhythm in told)
+    digest = carry(session, settings, clocks, channel, ruling, told, life=life, at=at)
+    if digest is None:
+        clocks.put_off(at)
         return _Turn(alerts=made, selection=selection, cause="one today already")
-    for alert in alerts:
-        alert.delivery_id = delivery.id
-    outcome = _Outcome.NOTHING if ruling.answer is Answer.NEVER else _Outcome.DIGEST
-    return _Turn(outcome, made, selection, ruling.cause)
+    clocks.told(at)
+    if ruling.answer is Answer.NEVER:
+        return _Turn(_Outcome.NOTHING, made, selection, ruling.cause)
+    if channel in SAID_IN:
+        digest.parameters = warn(session, clocks, at)
+    return _Turn(_Outcome.DIGEST, made, selection, ruling.cause)
 
 
-def _locked(session: Session, patron_id: int, at: datetime) -> Preference | None:
-    preference = session.scalar(
-        select(Preference)
-        .where(Preference.patron_id == patron_id)
-        .with_for_update(skip_locked=True)
-    )
-    if preference is None:
-        if session.get(Preference, patron_id) or not session.get(Patron, patron_id):
-            return None
-        preference = preferences.get(session, patron_id)
-        session.add(preference)
-        session.flush()
-    due_at = preference.next_digest_at
-    return preference if due_at is None or due_at <= at else None
+def _channel(session: Session, settings: Settings, preference: Preference) -> Channel:
+    if preference.rhythm is Rhythm.OFF:
+        return Channel.PAGE  # who wants no digests still finds the alerts there
+    return reached_by(session, preference, app=bool(settings.app_url))
 
 
-def _channel(preference: Preference) -> Channel:
-    # Who wants no digests still finds the alerts on the page.
-    return Channel.PAGE if preference.rhythm is Rhythm.OFF else preference.channel
-
-
-def _useful_for(preference: Preference) -> timedelta:
-    return USEFUL_FOR.get(preference.rhythm, USEFUL_FOR[Rhythm.DAILY])
-
-
-def _waits(ruling: Ruling, at: datetime, preference: Preference) -> bool:
+def _waits(ruling: Ruling, at: datetime, life: timedelta) -> bool:
     """Tell whether it is better to decide nothing yet than to store a message."""
     if ruling.answer is Answer.NEVER:
         return ruling.cause in {Cause.CONSENT, Cause.INACTIVE}
     if ruling.cause is Cause.PAUSE:
         return True
-    return ruling.until is not None and ruling.until > at + _useful_for(preference)
+    return ruling.until is not None and ruling.until > at + life
 
 
 def _select(
@@ -343,8 +243,14 @@ def _select(
     branch = session.get_one(Branch, patron.branch_id)
     rows = session.execute(
         select(Match, Interest.alerts, Interest.active)
+        .join(Preference, Preference.patron_id == Match.patron_id)
         .outerjoin(Interest, Interest.id == Match.interest_id)
-        .where(Match.patron_id == patron.id, Match.created_at > at - FRESH, ~_alerted())
+        .where(
+            Match.patron_id == patron.id,
+            Match.created_at > at - FRESH,
+            ~_alerted(),
+            may_ride(at),
+        )
         .order_by(Match.id)
     )
     candidates = [
@@ -399,106 +305,31 @@ def _add_alerts(
     session.flush()
 
 
-def _open_alerts(
-    session: Session, patron: Patron, selection: Selection, at: datetime
-) -> list[Alert]:
-    alerts = session.scalars(
-        select(Alert)
-        .where(
-            Alert.patron_id == patron.id,
-            Alert.delivery_id.is_(None),
-            and_(Alert.withdrawn_at.is_(None), Alert.handled_at.is_(None)),
-        )
-        .order_by(Alert.id)
-    ).all()
-    looked_at = {candidate.work_id for candidate in selection.chosen}
-    older = {alert.work_id for alert in alerts} - looked_at
-    barred = barred_works(session, patron, older, at=at)
-    for alert in alerts:
-        if alert.work_id in barred:
-            alert.withdrawn_at = at
-    return [alert for alert in alerts if alert.work_id not in barred]
-
-
-def _new_digest(
-    session: Session,
-    settings: Settings,
-    preference: Preference,
-    ruling: Ruling,
-    *,
-    not_after: datetime,
-    at: datetime,
-) -> Delivery | None:
-    """Add the digest; None when this patron has one for this local day already."""
-    channel = _channel(preference)
-    slot = slot_of(preference.next_digest_at or at, preference.zone)
-    message_id = links.message_id(
-        settings, preference.patron_id, Purpose.DIGEST, slot.isoformat(), channel
-    )
-    taken = select(Delivery.id).where(Delivery.message_id == message_id)
-    if session.scalar(taken) is not None:
-        return None
-    never = ruling.answer is Answer.NEVER
-    delivery = Delivery(
-        patron_id=preference.patron_id,
-        purpose=Purpose.DIGEST,
-        channel=channel,
-        state=DeliveryState.WITHHELD if never else DeliveryState.PENDING,
-        due_at=ruling.until or at,
-        not_after=not_after,
-        message_id=message_id,
-        cause=ruling.cause,
-        created_at=at,
-        settled_at=at if never else None,
-    )
-    session.add(delivery)
-    session.flush()
-    return delivery
-
-
-def _advance(
-    preference: Preference, patron: Patron, at: datetime, *, had_one: bool = False
-) -> None:
-    """Set when the next digest is due; who never had one stays due at once."""
-    due_at = preference.next_digest_at
-    if due_at is None and not had_one:
-        return
-    day = slot_of(due_at or at, preference.zone)
-    after = max(at, end_of_day(day, preference.zone)) if had_one else at
-    rhythm = preference.rhythm
-    preference.next_digest_at = next_digest_at(
-        Rhythm.DAILY if rhythm is Rhythm.OFF else rhythm,
-        preference.weekday,
-        preference.hour,
-        preference.zone,
-        calendar_of(patron),
-        after,
-    )
-
-
 def _move_on(sessions: Sessions, at: datetime, patron_id: int | None) -> None:
     """Set the next turn of those who are due and had nothing to be told."""
+    nothing = or_(~_consents(), ~_has_something(at))
     idle = (
-        select(Preference, Patron)
+        select(Preference.patron_id)
         .join(Patron, Patron.id == Preference.patron_id)
-        .where(
-            Preference.next_digest_at <= at,
-            or_(~_consents(), and_(~_has_open_match(at), ~_has_open_alert())),
-        )
+        .where(is_past(at), nothing)
         .order_by(Preference.patron_id)
-        .limit(_BATCH)
     )
     if patron_id is not None:
         idle = idle.where(Patron.id == patron_id)
-    while True:
+    with reading(sessions) as session:
+        ids = session.scalars(idle).all()
+    for start in range(0, len(ids), _BATCH):
         with sessions.begin() as session:
-            rows = session.execute(
-                idle.with_for_update(skip_locked=True, of=Preference)
+            # Asked again under the lock: something may have come in meanwhile.
+            held = session.scalars(
+                select(Preference)
+                .join(Patron, Patron.id == Preference.patron_id)
+                .where(Patron.id.in_(ids[start : start + _BATCH]), nothing)
+                .order_by(Preference.patron_id)
+                .with_for_update(skip_locked=True, of=Preference)
             ).all()
-            for preference, patron in rows:
-                _advance(preference, patron, at)
-        if len(rows) < _BATCH:
-            return
+            for clocks in clocks_of(session, held):
+                clocks.pass_by(at)
 
 
 def _count(report: AlertReport, held: Counter[str], turn: _Turn) -> None:

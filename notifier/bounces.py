@@ -14,7 +14,7 @@ from enum import StrEnum
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from library.db import Sessions
+from library.db import Sessions, insert_into
 from library.errors import NotAllowed
 from library.settings import Settings
 from library.tables import Bounce, ContactPoint, Delivery, Guardian, LedgerEntry
@@ -28,6 +28,8 @@ BELIEVED_FOR = timedelta(days=14)
 LARGEST = 1024 * 1024
 
 _STATUS = re.compile(r"(?im)^status:\s*([245])\.(\d{1,3})\.(\d{1,3})")
+_DIAGNOSTIC = re.compile(r"(?im)^diagnostic-code:.*(?:\n[ \t].*)*")
+_STATUS_WITHIN = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})\b")
 _ACTION = re.compile(r"(?im)^action:\s*(\w+)")
 _FEEDBACK = re.compile(r"(?im)^feedback-type:\s*([\w-]+)")
 _JUNK = re.compile(r"(?im)^x-hmxmroriginalrecipient:")
@@ -107,9 +109,18 @@ def _trouble(text: str, *, by_server: bool) -> Trouble | None:
         return None
     status = _STATUS.search(text)
     if status:
-        return _of_status(status[1], status[2], status[3])
+        return _of_status(*_full_status(status, text))
     spoken = _SPOKEN.search(text) if by_server else None
     return _of_words(spoken, text) if spoken else None
+
+
+def _full_status(status: re.Match[str], text: str) -> tuple[str, str, str]:
+    """Return the status; Exim says X.0.0 there, and the true one in its diagnostic."""
+    found = status
+    if (status[2], status[3]) == ("0", "0"):
+        diagnostic = _DIAGNOSTIC.search(text)
+        found = (diagnostic and _STATUS_WITHIN.search(diagnostic[0])) or status
+    return found[1], found[2], found[3]
 
 
 def _of_words(spoken: re.Match[str], text: str) -> Trouble | None:
@@ -159,18 +170,17 @@ def _count(
     session: Session, delivery: Delivery, trouble: Trouble, at: datetime
 ) -> Taken:
     digest = hashlib.sha256(f"{delivery.message_id} {trouble}".encode()).hexdigest()
-    if session.scalar(select(Bounce.id).where(Bounce.digest == digest)) is not None:
-        return Taken.REPEATED
     point = _contact_point(session, delivery)
-    session.add(
-        Bounce(
-            digest=digest,
-            message_id=delivery.message_id,
-            contact_point_id=point.id if point else None,
-            kind=trouble.value,
-            at=at,
-        )
+    bounce = insert_into(session, Bounce).values(
+        digest=digest,
+        message_id=delivery.message_id,
+        contact_point_id=point.id if point else None,
+        kind=trouble.value,
+        at=at,
     )
+    new = bounce.on_conflict_do_nothing().returning(Bounce.id)
+    if session.scalar(new) is None:
+        return Taken.REPEATED
     if point is None:  # the patron has another address by now
         return Taken.UNKNOWN
     record_trouble(point, trouble, at=at)
@@ -213,5 +223,7 @@ def _contact_point(session: Session, delivery: Delivery) -> ContactPoint | None:
                 ContactPoint.patron_id.in_(guardians),
             ),
         )
+        .order_by(ContactPoint.id)
         .limit(1)
+        .with_for_update()  # or two bounces at one moment would count as one
     )

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from library.db import Sessions
+from library.remembering import remember
 from library.tables import Schedule, ScheduleRun, Setting
 from library.vocabulary import SlotState
 
@@ -31,8 +32,7 @@ def set_out(sessions: Sessions, *, at: datetime) -> None:
     """Let the canary out; one that is out already stays so since it was."""
     with sessions.begin() as session:
         if not is_out(session):
-            value = {"out_since": at.isoformat()}
-            session.merge(Setting(name=_NAME, value=value))
+            remember(session, _NAME, {"out_since": at.isoformat()})
 
 
 def is_out(session: Session) -> bool:
@@ -43,7 +43,7 @@ def is_out(session: Session) -> bool:
 def came(sessions: Sessions) -> None:
     """Note that it came to the mail server's door."""
     with sessions.begin() as session:
-        session.merge(Setting(name=_NAME, value={"out_since": None}))
+        remember(session, _NAME, {"out_since": None})
 
 
 def standstill(session: Session, *, at: datetime) -> Standstill | None:

@@ -17,11 +17,20 @@ from library.sealing import unseal
 from library.settings import Settings
 from library.tables import Alert, Branch, Delivery
 from library.vocabulary import Purpose
-from notifier.contents import Entry, Wish, barred, entries, interest_labels
+from notifier.as_data import RENDERED, named
+from notifier.contents import (
+    Entry,
+    Wish,
+    barred,
+    entries,
+    interest_labels,
+    own_rhythms,
+)
 from notifier.digest import Digest, arrange
+from notifier.endings import endings
 from notifier.gate import Answer, House, Ruling, may_send
 from notifier.message import Message
-from notifier.outcomes import AGAIN
+from notifier.outcomes import carrier_of
 from notifier.rendering import (
     Recipient,
     recipient,
@@ -87,7 +96,7 @@ def facts_of(
     found = standings(session, [_asked(one) for one in deliveries], at=at)
     alerts = _alerts_of(session, deliveries)
     wishes = [
-        _wish(stands, alerts[_carrier(one)])
+        _wish(stands, alerts[carrier_of(one)])
         for one, stands in zip(deliveries, found, strict=True)
     ]
     bars = barred(session, wishes, at=at)
@@ -96,7 +105,7 @@ def facts_of(
             stands,
             tuple(
                 alert_id
-                for alert_id, work_id in alerts[_carrier(one)]
+                for alert_id, work_id in alerts[carrier_of(one)]
                 if work_id not in bar
             ),
         )
@@ -113,7 +122,7 @@ def ruling_on(
     stands = facts.standing
     if stands is None:
         return _GONE
-    house = House(settings.message_cap, settings.deliver_only_to)
+    house = House.of(settings)
     ruling = may_send(stands, delivery.purpose, delivery.channel, at, house=house)
     if ruling.answer is Answer.SEND and not _has_something(delivery, facts):
         return Ruling(Answer.NEVER, Cause.NOTHING_LEFT)
@@ -129,16 +138,21 @@ def drafts(
     """Read what the messages of these deliveries say, in sets; each may go."""
     branches: dict[int, dict[int, list[int]]] = defaultdict(dict)
     to: dict[int, Recipient] = {}
+    own = own_rhythms(session, {one.patron_id for one in deliveries})
     for delivery, fact in zip(deliveries, facts, strict=True):
         stands = fact.standing
         if stands is None or stands.reader is None:
             continue
         branch = session.get_one(Branch, stands.reader.branch_id)
-        to[delivery.id] = recipient(settings, stands, branch)
+        to[delivery.id] = recipient(settings, stands, branch, own[stands.patron_id])
         branches[branch.id][delivery.id] = list(fact.told)
     told = {one: _entries(session, ids, branch_id=one) for one, ids in branches.items()}
+    ending = endings(session, deliveries)
     digests = {
-        delivery_id: arrange(of_branch[delivery_id], limit=settings.digest_limit)
+        delivery_id: replace(
+            arrange(of_branch[delivery_id], limit=settings.digest_limit),
+            ending=ending.get(delivery_id, ()),
+        )
         for of_branch in told.values()
         for delivery_id in of_branch
     }
@@ -166,8 +180,9 @@ def compose(
         return Composed(None)
     if digest is None:
         return Composed(_private(settings, delivery, to, at=at), contact)
-    message = render_digest(settings, delivery, to, digest, draft.labels or {}, at=at)
-    return Composed(message, contact, tuple(digest.shown))
+    render = RENDERED.get(delivery.channel, render_digest)
+    message = render(settings, delivery, to, digest, draft.labels or {}, at=at)
+    return Composed(message, contact, named(delivery, to, digest))
 
 
 def preview(
@@ -204,11 +219,6 @@ def _asked(delivery: Delivery) -> Asked:
     return Asked(delivery.patron_id, delivery.channel, delivery.id, where)
 
 
-def _carrier(delivery: Delivery) -> int:
-    """Return the delivery whose alerts it carries; sent again, the first one."""
-    return int(delivery.parameters.get(AGAIN, delivery.id))
-
-
 def _has_something(delivery: Delivery, facts: Facts) -> bool:
     if delivery.purpose is Purpose.DIGEST:
         return bool(facts.told)
@@ -227,7 +237,7 @@ def _alerts_of(
     session: Session, deliveries: Sequence[Delivery]
 ) -> Mapping[int, list[tuple[int, int]]]:
     """Return alert and work by the delivery that carries them."""
-    carriers = {_carrier(one) for one in deliveries if one.purpose is Purpose.DIGEST}
+    carriers = {carrier_of(one) for one in deliveries if one.purpose is Purpose.DIGEST}
     found: dict[int, list[tuple[int, int]]] = defaultdict(list)
     if not carriers:
         return found
@@ -242,9 +252,8 @@ def _entries(
 ) -> dict[int, list[Entry]]:
     """Return the entries of each delivery, by the ids of its alerts."""
     ids = {alert_id for alerts in told.values() for alert_id in alerts}
-    alerts = session.scalars(select(Alert).where(Alert.id.in_(ids))).all()
     found = {
-        entry.alert_id: entry for entry in entries(session, alerts, branch_id=branch_id)
+        entry.alert_id: entry for entry in entries(session, ids, branch_id=branch_id)
     }
     return {
         delivery_id: [found[one] for one in alerts_told if one in found]

@@ -31,6 +31,7 @@ from library.tables import (
     Feedback,
     Hold,
     Interest,
+    InterestProfile,
     Loan,
     Patron,
     Rule,
@@ -41,7 +42,7 @@ from library.tables import (
     WorkCreator,
     WorkSubject,
 )
-from library.vocabulary import RuleAction
+from library.vocabulary import Rhythm, RuleAction
 
 Target = tuple[str, str]
 """A kind (work, creator, subject, series) and the id or squash it names."""
@@ -120,36 +121,59 @@ class Entry:
 
 
 def entries(
-    session: Session, alerts: Sequence[Alert], *, branch_id: int
+    session: Session, alert_ids: Collection[int], *, branch_id: int
 ) -> list[Entry]:
-    """Read what a message says of these alerts' works.
+    """Read what a message says of these alerts' works, in four statements.
 
     The call number is the branch's own where it has one.
     """
-    work_ids = [alert.work_id for alert in alerts]
-    works = session.scalars(select(Work).where(Work.id.in_(work_ids)))
-    by_id = {work.id: work for work in works}
+    session.flush()
+    # Plain rows: objects of the session take longer than all else here.
+    alerts = session.connection().execute(_ALERTS, {"ids": list(alert_ids)}).all()
+    work_ids = list({alert.work_id for alert in alerts})
+    works = session.connection().execute(_WORKS_TOLD, {"ids": work_ids})
+    by_id = {row[0]: row for row in works}
     creators = _creators(session, work_ids)
     call_numbers = _call_numbers(session, work_ids, branch_id)
-    return [
-        Entry(
-            alert.id,
-            alert.work_id,
-            alert.score,
-            alert.interest_id,
-            alert.rule_id,
-            alert.model_version_id,
-            tuple(alert.reasons),
-            work.title,
-            work.title_dir,
-            work.language,
-            work.year_raw,
-            tuple(creators[alert.work_id]),
-            call_numbers.get(alert.work_id),
+    found = []
+    for alert_id, work_id, score, interest, rule, version, reasons in alerts:
+        work = by_id.get(work_id)
+        if work is None:
+            continue
+        _, title, title_dir, language, year_raw = work
+        found.append(
+            Entry(
+                alert_id,
+                work_id,
+                score,
+                interest,
+                rule,
+                version,
+                tuple(reasons),
+                title,
+                title_dir,
+                language,
+                year_raw,
+                tuple(creators[work_id]),
+                call_numbers.get(work_id),
+            )
         )
-        for alert in alerts
-        if (work := by_id.get(alert.work_id))
-    ]
+    return found
+
+
+_IDS: BindParameter[int] = bindparam("ids", expanding=True)
+_ALERTS = select(
+    Alert.id,
+    Alert.work_id,
+    Alert.score,
+    Alert.interest_id,
+    Alert.rule_id,
+    Alert.model_version_id,
+    Alert.reasons,
+).where(Alert.id.in_(_IDS))
+_WORKS_TOLD = select(
+    Work.id, Work.title, Work.title_dir, Work.language, Work.year_raw
+).where(Work.id.in_(_IDS))
 
 
 def interest_labels(
@@ -163,6 +187,27 @@ def interest_labels(
         select(Interest.id, Interest.label).where(Interest.id.in_(wanted))
     )
     return {one: label for one, label in rows}  # noqa: C416 -- mypy wants the tuple opened
+
+
+def own_rhythms(
+    session: Session, patron_ids: Collection[int]
+) -> dict[int, set[Rhythm]]:
+    """Return in which rhythms of their own patrons' interests bring messages."""
+    rows = session.execute(
+        select(InterestProfile.patron_id, Interest.rhythm)
+        .join(Interest, Interest.interest_profile_id == InterestProfile.id)
+        .where(
+            InterestProfile.patron_id.in_(patron_ids),
+            Interest.rhythm.is_not(None),
+            Interest.active,
+            Interest.alerts,
+        )
+    )
+    found: dict[int, set[Rhythm]] = defaultdict(set)
+    for patron_id, rhythm in rows:
+        if rhythm is not None:
+            found[patron_id].add(rhythm)
+    return found
 
 
 @dataclass(frozen=True)

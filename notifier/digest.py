@@ -5,6 +5,7 @@ Pure.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
@@ -50,12 +51,24 @@ class Section(Generic[RankedT]):
 
 
 @dataclass(frozen=True)
+class Ending:
+    """An interest that brings nothing after a day."""
+
+    label: str
+    ends_on: date
+    calendar: str
+    """In which its patron reads the day."""
+
+
+@dataclass(frozen=True)
 class Digest(Generic[RankedT]):
     """What one message tells."""
 
     sections: tuple[Section[RankedT], ...]
     more: int
     """Alerts of this digest that only the page shows."""
+    ending: tuple[Ending, ...] = ()
+    """Interests whose end it tells of."""
 
     @property
     def shown(self) -> list[RankedT]:

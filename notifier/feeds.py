@@ -58,18 +58,14 @@ def renew(session: Session, patron_id: int) -> str:
         The secret in the address, to be shown once; see `links.feed_url`.
     """
     token = secrets.token_urlsafe(32)
-    preference = preferences.get(session, patron_id)
-    preference.feed_token = _hash(token)
-    session.add(preference)
+    preferences.stored(session, patron_id).feed_token = _hash(token)
     session.flush()
     return token
 
 
 def end(session: Session, patron_id: int) -> None:
     """End the patron's feed address."""
-    preference = preferences.get(session, patron_id)
-    preference.feed_token = None
-    session.add(preference)
+    preferences.stored(session, patron_id).feed_token = None
     session.flush()
 
 
@@ -105,17 +101,20 @@ def feed(
 def _items(
     session: Session, settings: Settings, patron: Patron, at: datetime
 ) -> list[_Item]:
-    house = House(settings.message_cap, settings.deliver_only_to)
+    house = House.of(settings)
     stands = standing(session, patron.id, Channel.FEED, at=at)
     ruling = may_send(stands, Purpose.DIGEST, Channel.FEED, at, house=house)
     if ruling.answer is not Answer.SEND:
         return []
     alerts = _alerts(session, patron, at)
-    made = {alert.id: alert.created_at for alert in alerts}
+    ids = [alert.id for alert in alerts]
+    told = entries(session, ids, branch_id=patron.branch_id)
+    found = {entry.alert_id: entry for entry in told}
     locale = nearest_locale(patron.language)
     return [
-        _item(entry, locale, made[entry.alert_id], settings)
-        for entry in entries(session, alerts, branch_id=patron.branch_id)
+        _item(found[alert.id], locale, alert.created_at, settings)
+        for alert in alerts
+        if alert.id in found
     ]
 
 

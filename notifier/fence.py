@@ -8,25 +8,43 @@ somebody who runs the service has agreed; what the fence lists never goes again.
 
 import fcntl
 import json
+import os
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from enum import StrEnum
+from errno import ENOSPC
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from library.db import Sessions, reading
+from library.remembering import remember
 from library.tables import Delivery, LedgerEntry, Setting
 from library.vocabulary import DeliveryState
+from notifier.outbox import OPEN
 from notifier.outcomes import Outcome
 
 KEPT_FOR = timedelta(days=14)
 SENT_BEFORE = "it went out before, says the fence"
 _NAME = "installation"
-_OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
+_LINE = re.compile(r"([123]) (<[^\s\0<>]+>)\n?")
+
+
+class Trace(StrEnum):
+    """How far a message came, in the order in which it goes."""
+
+    MARKED = "1"
+    """It was about to leave, and if no more is written, it never did."""
+    LEFT = "2"
+    """It was being handed over: nobody knows, unless the database does."""
+    TAKEN = "3"
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,11 @@ class Fence:
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "fence"
+        self._list: tuple[date, int] | None = None
+        """The day and the open file of what was taken last."""
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="fence")
+        self._syncing: Future[None] | None = None
+        self._writing = Lock()
 
     def trouble(self, sessions: Sessions, *, at: datetime) -> str | None:
         """Return why nothing may be sent; None when all fits.
@@ -89,21 +112,82 @@ class Fence:
             if own is None or own.claims < mark.claims:
                 self._write(mark)
 
+    def marked(self, message_ids: Iterable[str], *, at: datetime) -> None:
+        """Write that these are about to leave, one after another."""
+        self._write_down(Trace.MARKED, message_ids, at)
+
+    def leaving(self, message_id: str, *, at: datetime) -> None:
+        """Write that a message is being handed over."""
+        self._write_down(Trace.LEFT, [message_id], at)
+
     def sent(self, message_id: str, *, at: datetime) -> None:
-        """List a message that was taken."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # A line that short is appended whole, whoever else appends.
-        with self._file(at.date()).open("a", encoding="utf-8") as file:
-            file.write(f"{message_id}\n")
+        """Write that a message was taken: from here on a kill makes no copy of it."""
+        self._write_down(Trace.TAKEN, [message_id], at)
+
+    def sync(self) -> None:
+        """Have what was written brought to the disk, for the case of a power cut.
+
+        Beside other work: who has not come to an end takes what follows along.
+        """
+        if self._list is None or not (self._syncing is None or self._syncing.done()):
+            return
+        if self._syncing is not None:
+            self._syncing.result()
+        self._syncing = self._beside.submit(os.fdatasync, self._list[1])
+
+    def close(self) -> None:
+        """Let go of the list, when all of it is on the disk."""
+        if self._list is not None:
+            wait([self._syncing] if self._syncing else [])
+            os.fdatasync(self._list[1])
+            os.close(self._list[1])
+        self._list = self._syncing = None
 
     def lists(self, message_ids: set[str]) -> set[str]:
         """Return which of these went out in the last fourteen days."""
-        return {
-            line
-            for path in self._files()
-            for line in path.read_text(encoding="utf-8").splitlines()
-            if line in message_ids
-        }
+        traces = self.traces(message_ids)
+        return {one for one, trace in traces.items() if trace is Trace.TAKEN}
+
+    def traces(
+        self, message_ids: set[str] | None = None, *, since: date | None = None
+    ) -> dict[str, Trace]:
+        """Return how far messages came in the last fourteen days, or since a day.
+
+        What a power cut left of a line, or put in its place, is passed over.
+
+        Args:
+            message_ids: Of these alone; of all if None.
+            since: The first day to look at.
+        """
+        found: dict[str, Trace] = {}
+        oldest = self._file(since) if since else None
+        for path in self._files():
+            if oldest is not None and path < oldest:
+                continue
+            with path.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+                for line in filter(None, map(_LINE.fullmatch, lines)):
+                    trace, message_id = line.groups()
+                    if message_ids is None or message_id in message_ids:
+                        found[message_id] = max(
+                            Trace(trace), found.get(message_id, Trace.MARKED)
+                        )
+        return found
+
+    def _write_down(
+        self, trace: Trace, message_ids: Iterable[str], at: datetime
+    ) -> None:
+        day = at.date()
+        text = "".join(f"{trace} {message_id}\n" for message_id in message_ids)
+        lines = text.encode()
+        with self._writing:
+            if self._list is None or self._list[0] != day:
+                self.close()
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._list = day, _opened(self._file(day))
+            # What one call appends stands together, whoever else appends.
+            if os.write(self._list[1], lines) < len(lines):
+                self.close()  # opened again, what follows begins a line
+                raise OSError(ENOSPC, "no room to write down what is sent")
 
     def agree(self, sessions: Sessions, *, at: datetime) -> int:
         """Let a restored or copied database send; return how many had gone out.
@@ -130,7 +214,7 @@ class Fence:
                     Delivery.patron_id,
                     Delivery.attempts,
                     Delivery.message_id,
-                ).where(Delivery.state.in_(_OPEN))
+                ).where(Delivery.state.in_(OPEN))
             )
         }
         gone = [waiting[one] for one in self.lists(set(waiting))]
@@ -191,6 +275,15 @@ class Fence:
             yield
 
 
+def _opened(path: Path) -> int:
+    """Open a list to append to, on a line of its own whatever a power cut left."""
+    file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    size = os.fstat(file).st_size
+    if size and os.pread(file, 1, size - 1) != b"\n":
+        os.write(file, b"\n")
+    return file
+
+
 def agreed_lately(session: Session, *, at: datetime) -> bool:
     """Tell whether a restored database began to send so lately that its lists count."""
     stored = _stored(session)
@@ -216,5 +309,4 @@ def _stored(session: Session, *, lock: bool = False) -> Mark | None:
 
 
 def _store(session: Session, mark: Mark) -> None:
-    session.merge(Setting(name=_NAME, value=vars(mark)))
-    session.flush()
+    remember(session, _NAME, vars(mark))

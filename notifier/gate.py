@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from library.settings import Settings
 from library.vocabulary import Channel, ConsentPurpose, Purpose, Rhythm
 from profiles.causes import Cause
 from profiles.preferences import EVERYTHING
@@ -51,6 +52,11 @@ class House:
     """Capped messages per patron in seven days."""
     only_to: tuple[str, ...] = ()
     """A test installation: the addresses and @domains that may get mail."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "House":
+        """Return what the settings say."""
+        return cls(settings.message_cap, settings.deliver_only_to)
 
 
 SEND = Ruling(Answer.SEND)

@@ -11,9 +11,10 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from library.errors import Conflict, NotFound
-from library.tables import Alert, Delivery, LedgerEntry
+from library.tables import Alert, Delivery, LedgerEntry, Patron
 from library.vocabulary import Channel, DeliveryState
-from notifier.outcomes import AGAIN
+from notifier.outbox import OPEN
+from notifier.outcomes import AGAIN, carrier_of, end
 from profiles.causes import Cause
 from profiles.contacts import address_of
 
@@ -46,6 +47,7 @@ def ledger(
     session: Session,
     *,
     patron_id: int | None = None,
+    branch_id: int | None = None,
     limit: int | None = None,
     state: DeliveryState | None = None,
     before: int | None = None,
@@ -55,6 +57,7 @@ def ledger(
     Args:
         session: An open transaction.
         patron_id: Of this patron alone.
+        branch_id: Of this branch's patrons alone.
         limit: At most so many.
         state: In this state alone, such as abandoned.
         before: Only with an id below this one, to page through.
@@ -62,6 +65,9 @@ def ledger(
     wanted = select(Delivery).order_by(Delivery.id.desc()).limit(limit)
     if patron_id is not None:
         wanted = wanted.where(Delivery.patron_id == patron_id)
+    if branch_id is not None:
+        own = select(Patron.id).where(Patron.branch_id == branch_id)
+        wanted = wanted.where(Delivery.patron_id.in_(own))
     if state is not None:
         wanted = wanted.where(Delivery.state == state)
     if before is not None:
@@ -86,12 +92,19 @@ def resend(session: Session, delivery_id: int, at: datetime) -> Delivery:
 
     Raises:
         NotFound: There is no such delivery.
-        Conflict: It is still on its way, or nothing is left of it to send.
+        Conflict: It is still on its way, by itself or again, or nothing is left of it
+            to send.
     """
     first = _delivery(session, delivery_id)
-    if first.state in {DeliveryState.PENDING, DeliveryState.SENDING}:
+    carrier = carrier_of(first)
+    if carrier != first.id:
+        _delivery(session, carrier)  # held, so that two who press at once meet here
+    of_patron = Delivery.patron_id == first.patron_id
+    waiting = session.scalars(
+        select(Delivery).where(of_patron, Delivery.state.in_(OPEN))
+    )
+    if any(carrier_of(one) == carrier for one in waiting):
         raise Conflict(f"delivery {delivery_id} is still on its way")
-    carrier = first.parameters.get(AGAIN, first.id)
     carried = select(Alert.id).where(Alert.delivery_id == carrier).limit(1)
     if session.scalar(carried) is None:
         raise Conflict(f"delivery {delivery_id} has nothing that could be sent again")
@@ -121,11 +134,7 @@ def cancel(session: Session, delivery_id: int, at: datetime) -> Delivery:
     delivery = _delivery(session, delivery_id)
     if delivery.state is not DeliveryState.PENDING:
         raise Conflict(f"delivery {delivery_id} is {delivery.state.value} already")
-    delivery.state, delivery.cause = DeliveryState.WITHHELD, Cause.CANCELLED
-    delivery.settled_at = at
-    delivery.parameters = {
-        key: value for key, value in delivery.parameters.items() if key == AGAIN
-    }
+    end(delivery, DeliveryState.WITHHELD, Cause.CANCELLED, at)
     return delivery
 
 
@@ -183,7 +192,7 @@ def _row(
         message_id=delivery.message_id,
         state=delivery.state,
         attempts=delivery.attempts,
-        alerts=alerts.get(delivery.parameters.get(AGAIN, delivery.id), []),
+        alerts=alerts.get(carrier_of(delivery), []),
         subject=line.subject if line else None,
         at=delivery.settled_at or delivery.created_at,
         cause=delivery.cause,

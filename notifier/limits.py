@@ -1,70 +1,95 @@
-"""How fast mail may go: a rate per receiving domain, and a brake on all of it.
+"""How fast mail may go: by receiving domain, by the hour, and a brake on all of it.
 
-Counts live in the database, so that they hold over all workers.
+Counts live in the database, so that they hold over all workers. What may leave is
+counted when it is marked; what is tried in vain counts too.
 """
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from library.tables import CallCount, Delivery
-from library.vocabulary import Channel, DeliveryState
+from library.counting import calls_since, count_calls
+from library.settings import Settings
 from notifier.message import ascii_domain
 
 MINUTE = timedelta(minutes=1)
-DAY = timedelta(days=1)
+_ALL = "mail"
 
 
-def wait_for(
-    session: Session, address: str, rate: int, *, at: datetime
-) -> datetime | None:
-    """Count one message to an address's domain; return when to try, if not now.
+@dataclass(frozen=True)
+class Room:
+    """How many more mails may go now, and what sets that limit."""
+
+    left: int
+    cause: str
+
+
+def room(session: Session, settings: Settings, *, at: datetime) -> Room | None:
+    """Return how many more mails may go now; None where nothing limits them."""
+    hourly, brake = settings.hourly_rate, settings.daily_brake
+    limits = (
+        (hourly, timedelta(hours=1), f"rate: {hourly} mails in an hour"),
+        (brake, timedelta(days=1), f"brake: {brake} messages in 24 hours"),
+    )
+    rooms = [
+        Room(max(limit - calls_since(session, _ALL, at - span), 0), cause)
+        for limit, span, cause in limits
+        if limit > 0
+    ]
+    return min(rooms, key=lambda one: one.left, default=None)
+
+
+def waits(
+    session: Session, settings: Settings, addresses: Sequence[str], *, at: datetime
+) -> list[datetime | None]:
+    """Count mails to these addresses; return when to try, if not now.
 
     Args:
-        session: An open transaction.
-        address: Where it goes.
-        rate: Messages a minute to one domain; 0 leaves it open.
+        session: An open transaction; who counts too waits until it ends.
+        settings: The limits.
+        addresses: Where they go; "" for what goes by no mail, and always may.
         at: Now.
+
+    Returns:
+        One for each address, in their order.
     """
-    if rate <= 0:
-        return None
     window = at.replace(second=0, microsecond=0)
-    domain = ascii_domain(address).rpartition("@")[2].lower()
-    caller = f"mail:{domain}"[:120]
-    return None if _count(session, caller, window) <= rate else window + MINUTE
+    later = window + MINUTE
+    found = _by_domain(session, settings.domain_rate, addresses, window)
+    going = [n for n, one in enumerate(addresses) if one and found[n] is None]
+    limited = settings.hourly_rate > 0 or settings.daily_brake > 0
+    if not going or not limited:
+        return found
+    count_calls(session, _ALL, window, more=0)  # from here on nobody else counts
+    has_room = room(session, settings, at=at)
+    fits = min(has_room.left, len(going)) if has_room else len(going)
+    count_calls(session, _ALL, window, more=fits)
+    for n in going[fits:]:
+        found[n] = later
+    return found
 
 
-def left_before_brake(session: Session, brake: int, *, at: datetime) -> int | None:
-    """Return how many more mails may go now; None where there is no brake."""
-    if brake <= 0:
-        return None
-    gone = session.scalar(
-        select(func.count(Delivery.id)).where(
-            Delivery.channel == Channel.EMAIL,
-            or_(
-                (Delivery.state == DeliveryState.SENT)
-                & (Delivery.settled_at > at - DAY),
-                Delivery.state == DeliveryState.SENDING,
-            ),
-        )
-    )
-    return max(brake - (gone or 0), 0)
-
-
-def _count(session: Session, caller: str, window: datetime) -> int:
-    if not session.get(CallCount, (caller, window)):
-        try:
-            with session.begin_nested():
-                session.add(CallCount(caller=caller, window=window, calls=0))
-        except IntegrityError:
-            pass  # another worker was quicker to begin this minute
-    calls = session.scalar(
-        update(CallCount)
-        .where(CallCount.caller == caller, CallCount.window == window)
-        .values(calls=CallCount.calls + 1)
-        .returning(CallCount.calls)
-        .execution_options(synchronize_session=False)
-    )
-    return calls or 0
+def _by_domain(
+    session: Session, rate: int, addresses: Sequence[str], window: datetime
+) -> list[datetime | None]:
+    if rate <= 0:
+        return [None] * len(addresses)
+    domains = [
+        ascii_domain(one).rpartition("@")[2].lower() if one else "" for one in addresses
+    ]
+    left = {
+        domain: rate
+        - count_calls(session, f"mail:{domain}"[:120], window, more=calls)
+        + calls
+        # In one order everywhere, or two workers could wait for each other.
+        for domain, calls in sorted(Counter(domains).items())
+        if domain
+    }
+    found: list[datetime | None] = []
+    for domain in domains:
+        found.append(window + MINUTE if domain and left[domain] <= 0 else None)
+        left[domain] = left.get(domain, 0) - 1
+    return found

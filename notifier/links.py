@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from itsdangerous import BadSignature, Signer
+from itsdangerous.encoding import base64_decode, base64_encode
 from itsdangerous.signer import SigningAlgorithm
 
 from library.clock import utc_now
@@ -22,6 +23,7 @@ from library.vocabulary import Channel, Purpose, Verdict
 VERDICT_LIFE = timedelta(days=180)
 LEAVE_LIFE = timedelta(days=400)
 CONFIRM_LIFE = timedelta(days=3)
+UNDO_LIFE = timedelta(days=1)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PART = "~"  # stands as it is in an address, and in none of our words
@@ -33,6 +35,15 @@ class VerdictLink:
 
     alert_id: int
     verdict: Verdict
+
+
+@dataclass(frozen=True)
+class LessLink:
+    """What a link to less of something says: of which alert, which of its reasons."""
+
+    alert_id: int
+    place: int
+    """From 0, as the alert keeps them."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,23 @@ def read_verdict(secret: str, token: str, *, at: datetime | None = None) -> Verd
     return VerdictLink(int(alert_id), Verdict(verdict))
 
 
+def less_token(
+    secret: str, alert_id: int, place: int, *, at: datetime | None = None
+) -> str:
+    """Sign a link to less of what one reason of an alert names."""
+    return _sign(secret, "less", [alert_id, place], VERDICT_LIFE, at)
+
+
+def read_less(secret: str, token: str, *, at: datetime | None = None) -> LessLink:
+    """Read a link to less of what a reason names.
+
+    Raises:
+        NotAllowed: It was altered, is not one of ours, or is too old.
+    """
+    alert_id, place = _read(secret, "less", token, 2, at)
+    return LessLink(int(alert_id), int(place))
+
+
 def leave_token(
     secret: str, delivery_id: int, scope: str, *, at: datetime | None = None
 ) -> str:
@@ -76,6 +104,27 @@ def read_leave(secret: str, token: str, *, at: datetime | None = None) -> LeaveL
     """
     delivery_id, scope = _read(secret, "leave", token, 2, at)
     return LeaveLink(int(delivery_id), str(scope))
+
+
+def undo_token(
+    secret: str, delivery_id: int, before: str, *, at: datetime | None = None
+) -> str:
+    """Sign how it was before a choice of this delivery's reader, to put it back."""
+    return _sign(secret, "undo", [delivery_id, before], UNDO_LIFE, at)
+
+
+def read_undo(
+    secret: str, token: str, delivery_id: int, *, at: datetime | None = None
+) -> str:
+    """Return how it was before.
+
+    Raises:
+        NotAllowed: It was altered, is of another delivery, or is too old.
+    """
+    signed_for, before = _read(secret, "undo", token, 2, at)
+    if int(signed_for) != delivery_id:
+        raise NotAllowed("this is of another message")
+    return before
 
 
 def confirm_token(
@@ -141,6 +190,14 @@ def verdict_url(
     return f"{settings.base_url}/answer/{token}"
 
 
+def less_url(
+    settings: Settings, alert_id: int, place: int, *, at: datetime | None = None
+) -> str:
+    """Return the address of the page on which less of a reason can be had."""
+    token = less_token(settings.secret, alert_id, place, at=at)
+    return f"{settings.base_url}/less/{token}"
+
+
 def confirm_url(
     settings: Settings, contact_point_id: int, *, at: datetime | None = None
 ) -> str:
@@ -164,14 +221,19 @@ def page_url(settings: Settings) -> str:
     return f"{settings.base_url}/me"
 
 
+def alerts_url(settings: Settings) -> str:
+    """Return the address of the page of all that the patron was told of."""
+    return f"{settings.base_url}/me/alerts"
+
+
+def interests_url(settings: Settings) -> str:
+    """Return the address of the page of the patron's interests."""
+    return f"{settings.base_url}/me/interests"
+
+
 def preferences_url(settings: Settings) -> str:
     """Return the address of the page that says how to be told."""
     return f"{settings.base_url}/me/preferences"
-
-
-def sign_in_url(settings: Settings, token: str) -> str:
-    """Return the address that signs in, once, by POST."""
-    return f"{settings.base_url}/sign-in/{token}"
 
 
 def feed_url(settings: Settings, token: str) -> str:
@@ -213,10 +275,17 @@ def _read(
         words = _signer(secret, purpose).unsign(token).decode("ascii")
     except (BadSignature, UnicodeError) as error:
         raise NotAllowed("this link is not complete, or not one of ours") from error
+    if not _as_we_write(token.rpartition(".")[2]):
+        raise NotAllowed("this link is not one of ours")
     *said, last_day = words.split(_PART)
     if ((at or utc_now()) - _EPOCH).days > int(last_day) or len(said) != count:
         raise NotAllowed("this link is too old")
     return said
+
+
+def _as_we_write(signature: str) -> bool:
+    """Tell whether no bit is set that says nothing: its last letter has some."""
+    return base64_encode(base64_decode(signature)).decode("ascii") == signature
 
 
 class _Sha256(SigningAlgorithm):

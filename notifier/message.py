@@ -5,7 +5,7 @@ one mail than rendering it does. No line break from data ever reaches a header.
 """
 
 import hashlib
-from base64 import b64encode, encodebytes
+from base64 import b64encode, encodebytes, urlsafe_b64encode
 from binascii import b2a_qp
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,6 +49,12 @@ class Message:
     date: datetime
     headers: tuple[tuple[str, str], ...] = ()
     """Further ones, in order."""
+    data: str = ""
+    """The same as JSON, for a channel that carries no mail; then `html` is empty."""
+    route: str = ""
+    """All a channel needs to reach `to`, where that address is only for the eye."""
+    not_after: datetime | None = None
+    """From when on it is not worth telling any more."""
 
     @cached_property
     def content(self) -> bytes:
@@ -74,7 +80,8 @@ def to_bytes(message: Message) -> bytes:
         *(_header(name, value) for name, value in message.headers),
         "MIME-Version: 1.0",
         f"Content-Language: {message.language}",
-        f'Content-Type: multipart/alternative; boundary="{boundary}"',
+        "Content-Type: multipart/alternative;",
+        f' boundary="{boundary}"',
         "",
         *_part("plain", message.text, boundary),
         *_part("html", message.html, boundary),
@@ -82,6 +89,15 @@ def to_bytes(message: Message) -> bytes:
         "",
     ]
     return CRLF.join(lines).encode()
+
+
+def topic_of(message_id: str) -> str:
+    """Return a short name for a message, of which a later copy replaces an earlier.
+
+    32 letters, digits, - and _: all that push services take (RFC 8030, 5.4).
+    """
+    digest = hashlib.sha256(message_id.encode()).digest()
+    return urlsafe_b64encode(digest).decode("ascii")[:32]
 
 
 def ascii_domain(address: str) -> str:

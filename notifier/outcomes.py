@@ -56,7 +56,12 @@ Result = Sent | DeliveryFailed | Ruling
 
 
 def settle(
-    delivery: Delivery, result: Result, *, at: datetime, failures: int = 0
+    delivery: Delivery,
+    result: Result,
+    *,
+    at: datetime,
+    failures: int = 0,
+    was_out_at: datetime | None = None,
 ) -> Outcome:
     """Write into a claimed row what its attempt came to.
 
@@ -65,20 +70,21 @@ def settle(
         result: What the channel or, before it, the gate said.
         at: Now.
         failures: Attempts of this delivery that were put off before.
+        was_out_at: Since when it may be out by an earlier attempt.
     """
     if isinstance(result, Sent):
-        return _end(delivery, DeliveryState.SENT, None, at)
+        return end(delivery, DeliveryState.SENT, None, at)
     if isinstance(result, Ruling):
         return _settle_ruling(delivery, result, at)
     delivery.cause = str(result)[:500]
     if result.permanent and not result.ours:
-        delivery.data_at = None
-        return _end(delivery, DeliveryState.ABANDONED, delivery.cause, at)
+        delivery.data_at = was_out_at
+        return end(delivery, DeliveryState.ABANDONED, delivery.cause, at)
     if not result.ambiguous:
-        delivery.data_at = None
+        delivery.data_at = was_out_at
     next_at = _next_try_at(delivery, result, at, failures)
     if next_at > delivery.not_after and not result.ours:
-        return _end(delivery, DeliveryState.ABANDONED, delivery.cause, at)
+        return end(delivery, DeliveryState.ABANDONED, delivery.cause, at)
     delivery.state, delivery.due_at = DeliveryState.PENDING, next_at
     delivery.worker = None
     return Outcome.UNKNOWN if result.ambiguous else Outcome.DEFERRED
@@ -100,6 +106,8 @@ def trouble_of(failure: DeliveryFailed) -> Trouble | None:
 
     X.1.x: there is no such address. X.2.2 and X.4.4: full, or not reached just now.
     """
+    if failure.gone:
+        return Trouble.GONE
     found = _STATUS.search(str(failure))
     if not found or not failure.permanent:
         return None
@@ -111,15 +119,16 @@ def trouble_of(failure: DeliveryFailed) -> Trouble | None:
 def _settle_ruling(delivery: Delivery, ruling: Ruling, at: datetime) -> Outcome:
     until = ruling.until
     if ruling.answer is Answer.NEVER or until is None or until > delivery.not_after:
-        return _end(delivery, DeliveryState.WITHHELD, ruling.cause, at)
+        return end(delivery, DeliveryState.WITHHELD, ruling.cause, at)
     delivery.state, delivery.due_at = DeliveryState.PENDING, until
     delivery.cause, delivery.worker = ruling.cause, None
     return Outcome.HELD
 
 
-def _end(
+def end(
     delivery: Delivery, state: DeliveryState, cause: Cause | str | None, at: datetime
 ) -> Outcome:
+    """Write into a row that nothing more is done about it; no secret stays in it."""
     delivery.state, delivery.cause = state, cause
     delivery.settled_at, delivery.worker = at, None
     delivery.parameters = {
@@ -130,6 +139,11 @@ def _end(
 
 AGAIN = "again"
 """In a delivery's parameters: the one it repeats, whose alerts it carries."""
+
+
+def carrier_of(delivery: Delivery) -> int:
+    """Return the delivery whose alerts it carries; sent again, the first one."""
+    return int(delivery.parameters.get(AGAIN, delivery.id))
 
 
 def _next_try_at(

@@ -11,8 +11,8 @@ from library.errors import InvalidInput, NotAllowed, NotFound
 from library.settings import Settings
 from library.tables import ContactPoint, Delivery
 from library.vocabulary import DeliveryState, Purpose
+from notifier.carriers import carry_to_staff
 from notifier.composing import preview
-from notifier.delivery import carry_to_staff
 from notifier.gate import is_listed
 from notifier.message import Mailbox, Message
 from profiles.contacts import is_email

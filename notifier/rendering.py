@@ -4,7 +4,8 @@ Plain Jinja, no web framework. Direction is physical: mail programs know neither
 properties nor inherited `dir`.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache, partial
@@ -12,7 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, select_autoescape
 
-from library.i18n.jalali import format_year, parse_year
+from library.i18n.jalali import format_date, format_year, parse_year
 from library.i18n.messages import (
     PERSIAN,
     direction,
@@ -33,6 +34,7 @@ from notifier.contents import Entry
 from notifier.digest import Digest
 from notifier.inlining import StyledLoader
 from notifier.message import Mailbox, Message
+from profiles.lessening import ref_of
 from profiles.standing import Standing
 
 _SUBJECT_LENGTH = 60
@@ -59,11 +61,26 @@ class Recipient:
     reply_to: str | None
     postal_address: str | None
     rhythm: Rhythm = Rhythm.WEEKLY
+    """How often it comes at most."""
     discreet: bool = False
+    others: tuple[str, ...] = ()
+    """Where else on this channel."""
 
 
-def recipient(settings: Settings, standing: Standing, branch: Branch) -> Recipient:
-    """Put together what a message's frame says of its reader and their library."""
+def recipient(
+    settings: Settings,
+    standing: Standing,
+    branch: Branch,
+    own: Collection[Rhythm] = (),
+) -> Recipient:
+    """Put together what a message's frame says of its reader and their library.
+
+    Args:
+        settings: The installation's.
+        standing: How we stand with the reader.
+        branch: The reader's.
+        own: Rhythms that interests of the reader have of their own.
+    """
     reader = standing.reader
     if reader is None:
         raise ValueError(
@@ -75,6 +92,7 @@ def recipient(settings: Settings, standing: Standing, branch: Branch) -> Recipie
     return Recipient(
         name=reader.name or "",
         address=standing.contact.address if standing.contact else "",
+        others=standing.contact.others if standing.contact else (),
         locale=locale,
         digits=reader.digits,
         library=library,
@@ -83,7 +101,7 @@ def recipient(settings: Settings, standing: Standing, branch: Branch) -> Recipie
         sender=Mailbox(library, branch.sender or settings.contact),
         reply_to=branch.reply_to,
         postal_address=branch.postal_address,
-        rhythm=standing.rhythm,
+        rhythm=_quickest({standing.rhythm, *own}),
         discreet=reader.discreet,
     )
 
@@ -108,6 +126,8 @@ def render_digest(
         at: When it is sent.
     """
     signed_at = delivery.created_at
+    names = _names(digest.shown, to)
+    less = gettext(to.locale, "Less of this")
     context = {
         "subject": digest_subject(to, digest),
         "preheader": _preheader(to, digest),
@@ -126,12 +146,23 @@ def render_digest(
                 if section.interest_id in labels
                 else "",
                 "works": [
-                    _work(settings, to, entry, signed_at) for entry in section.entries
+                    _work(settings, to, entry, names[entry.alert_id], less, signed_at)
+                    for entry in section.entries
                 ],
             }
             for section in digest.sections
         ],
-        "page": links.page_url(settings),
+        "ending": [
+            {
+                "label": one.label,
+                "day": format_date(
+                    one.ends_on, to.locale, one.calendar, digits=to.digits
+                ),
+            }
+            for one in digest.ending
+        ],
+        "interests": links.interests_url(settings),
+        "page": links.alerts_url(settings) if digest.more else links.page_url(settings),
         "preferences": links.preferences_url(settings),
     }
     template = "discreet" if to.discreet else "digest"
@@ -168,6 +199,13 @@ def render_confirm(
     return _message(settings, delivery, to, "confirm", context, at=at)
 
 
+def words(locale: str, template: str, frame: Mapping[str, Any]) -> tuple[str, str]:
+    """Fill a template in a language; return it as plain text and as HTML."""
+    environment = _environment(locale)
+    text = environment.get_template(f"{template}.txt.j2").render(frame)
+    return _tidy(text), environment.get_template(f"{template}.html.j2").render(frame)
+
+
 def digest_subject(to: Recipient, digest: Digest[Entry]) -> str:
     """Return a digest's subject: its best work, unless the reader wants it discreet."""
     locale, total = to.locale, digest.total
@@ -179,7 +217,7 @@ def digest_subject(to: Recipient, digest: Digest[Entry]) -> str:
             total,
             num=_num(total, locale, to.digits),
         )
-    best = max(digest.shown, key=lambda entry: (entry.score, -entry.alert_id))
+    best = best_of(digest)
     title = f"\u2068{_shortened(best.title)}\u2069"
     if total == 1:
         return gettext(locale, "New for you: %(title)s", title=title)
@@ -193,6 +231,16 @@ def digest_subject(to: Recipient, digest: Digest[Entry]) -> str:
     )
 
 
+def _quickest(rhythms: Collection[Rhythm]) -> Rhythm:
+    order = (Rhythm.DAILY, Rhythm.WEEKLY, Rhythm.MONTHLY)
+    return next((one for one in order if one in rhythms), Rhythm.OFF)
+
+
+def best_of(digest: Digest[Entry]) -> Entry:
+    """Return the work that stands for a digest of one to many."""
+    return max(digest.shown, key=lambda entry: (entry.score, -entry.alert_id))
+
+
 def _preheader(to: Recipient, digest: Digest[Entry]) -> str:
     if to.discreet:
         return gettext(to.locale, "Sign in to see them")
@@ -204,19 +252,28 @@ def _preheader(to: Recipient, digest: Digest[Entry]) -> str:
 
 
 def _work(
-    settings: Settings, to: Recipient, entry: Entry, signed_at: datetime
+    settings: Settings,
+    to: Recipient,
+    entry: Entry,
+    name: str,
+    less: str,
+    signed_at: datetime,
 ) -> dict[str, Any]:
     return {
         "title": entry.title,
+        "name": name,
         "dir": entry.title_dir,
         "lang": _LANGUAGES.get(entry.language or "", entry.language or ""),
         "creators": [
-            {"name": name, "dir": title_direction(name, None)}
-            for name in entry.creators
+            {"name": creator, "dir": title_direction(creator, None)}
+            for creator in entry.creators
         ],
         "year": _year(entry, to),
         "call_number": entry.call_number or "",
-        "reasons": [reason_text(reason, to.locale) for reason in entry.reasons[:3]],
+        "reasons": [
+            {"text": text, "less": url, "name": f"{less}: {text} – {name}"}
+            for text, url in reasons_of(settings, to, entry, signed_at)
+        ],
         "links": {
             verdict.value: links.verdict_url(
                 settings, entry.alert_id, verdict, at=signed_at
@@ -224,6 +281,33 @@ def _work(
             for verdict in Verdict
         },
     }
+
+
+def reasons_of(
+    settings: Settings, to: Recipient, entry: Entry, signed_at: datetime
+) -> Iterator[tuple[str, str]]:
+    """Yield the words of each reason that is told, and where less of it can be had.
+
+    The address is empty for what cannot be lessened.
+    """
+    for place, reason in enumerate(entry.reasons[:3]):
+        url = (
+            links.less_url(settings, entry.alert_id, place, at=signed_at)
+            if ref_of(reason)
+            else ""
+        )
+        yield reason_text(reason, to.locale), url
+
+
+def _names(entries: Sequence[Entry], to: Recipient) -> dict[int, str]:
+    """Return what links call each work: its title, counted where it comes again."""
+    found, seen = {}, Counter[str]()
+    for entry in entries:
+        seen[entry.title] += 1
+        again = seen[entry.title]
+        count = f" ({_num(again, to.locale, to.digits)})" if again > 1 else ""
+        found[entry.alert_id] = f"{entry.title}{count}"
+    return found
 
 
 def _year(entry: Entry, to: Recipient) -> str:
@@ -249,7 +333,7 @@ def _message(
         "address_dir": title_direction(to.postal_address or "", None),
         **context,
     }
-    environment = _environment(to.locale)
+    text, html = words(to.locale, template, frame)
     return Message(
         channel=delivery.channel,
         purpose=delivery.purpose,
@@ -260,8 +344,8 @@ def _message(
             settings, delivery.id, at=delivery.created_at
         ),
         subject=context["subject"],
-        text=_tidy(environment.get_template(f"{template}.txt.j2").render(frame)),
-        html=environment.get_template(f"{template}.html.j2").render(frame),
+        text=text,
+        html=html,
         language=html_lang(to.locale),
         date=at,
         headers=tuple(_headers(settings, delivery, to)),

@@ -4,17 +4,17 @@ Whoever sends it notes that it was sent; the same Message-ID again is the same m
 """
 
 import hashlib
-import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from library.i18n.messages import PERSIAN, direction, html_lang
+from library.i18n.messages import PERSIAN, html_lang
 from library.settings import Settings
 from library.vocabulary import Channel, Purpose
-from notifier.delivery import carry_to_staff
+from notifier.carriers import carry_to_staff
 from notifier.gate import is_listed
 from notifier.message import Mailbox, Message
+from notifier.rendering import words
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Letter:
     locale: str
     subject: str
     lines: Sequence[str]
+    """Of its text, each a sentence."""
     key: str
     """The same for the same news."""
 
@@ -49,26 +50,31 @@ def message_of(settings: Settings, letter: Letter, *, at: datetime) -> Message:
     persian = letter.locale == PERSIAN
     library = settings.library_name_fa if persian else settings.library_name
     digest = hashlib.sha256(f"{letter.key}\0{letter.address}".encode()).hexdigest()
+    domain = settings.mail_domain
+    frame = {
+        "to": {"library": library, "postal_address": None},
+        "address_dir": "",
+        "subject": letter.subject,
+        "preheader": letter.lines[0],
+        "lines": letter.lines,
+        "console": f"{settings.base_url}/console",
+    }
+    text, html = words(letter.locale, "letter", frame)
     return Message(
         channel=Channel.EMAIL,
         purpose=Purpose.ENQUIRY,  # of patrons' purposes the nearest; no gate asks
-        message_id=f"<staff-{digest[:40]}@{settings.mail_domain}>",
+        message_id=f"<staff-{digest[:40]}@{domain}>",
         sender=Mailbox(library, settings.contact),
         to=Mailbox(letter.name, letter.address),
         envelope_sender=settings.contact,
         subject=letter.subject,
-        text="\n".join([letter.subject, "", *letter.lines]) + "\n",
-        html=_html(letter),
+        text=text,
+        html=html,
         language=html_lang(letter.locale),
         date=at,
-        headers=(("Auto-Submitted", "auto-generated"),),
+        headers=(
+            ("Auto-Submitted", "auto-generated"),
+            ("Feedback-ID", f"staff:all:hamkhan:{domain}"),
+            ("List-Id", f"<staff.{domain}>"),
+        ),
     )
-
-
-def _html(letter: Letter) -> str:
-    lang, way = html_lang(letter.locale), direction(letter.locale)
-    subject = html.escape(letter.subject)
-    lines = "".join(f"<p>{html.escape(line)}</p>" for line in letter.lines if line)
-    head = f'<head><meta charset="utf-8"><title>{subject}</title></head>'
-    body = f'<body dir="{way}"><h1>{subject}</h1>{lines}</body>'
-    return f'<!DOCTYPE html><html lang="{lang}" dir="{way}">{head}{body}</html>'

@@ -6,7 +6,7 @@ from typing import Any
 
 from library.jobs import Progress, Work
 from library.runtime import Runtime
-from notifier import canary
+from notifier import app_erasures, canary
 from notifier.alerting import AlertReport, make_alerts
 from notifier.mailboxes import parse_mailbox, take_in_all
 
@@ -55,8 +55,20 @@ def let_canary_out(
     canary.set_out(runtime.sessions, at=at)
 
 
+def tell_of_erasures(
+    runtime: Runtime,
+    parameters: Mapping[str, Any],  # noqa: ARG001 -- as every work has it
+    *,
+    at: datetime,
+    progress: Progress,  # noqa: ARG001 -- as every work has it
+) -> None:
+    """Tell the library's own app whom to forget."""
+    app_erasures.tell_app(runtime.sessions, runtime.settings, at=at)
+
+
 WORK: dict[str, Work] = {
     "alert": choose_alerts,
     "bounces": take_in_bounces,
     canary.JOB: let_canary_out,
+    app_erasures.JOB: tell_of_erasures,
 }

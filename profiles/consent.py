@@ -76,7 +76,12 @@ def withdraw(
     Without history no loan and no hold stays; without history or model nothing that was
     concluded from them: inferred interests, shelves, the reasons of matches and alerts.
     The patron's vector is made of these rows when needed, so it is gone too.
+
+    Raises:
+        NotFound: No such patron.
     """
+    # Or what is concluded at this moment would be stored after we looked.
+    hold_still(session, patron_id)
     session.execute(
         update(Consent)
         .where(Consent.patron_id == patron_id, Consent.purpose == purpose)

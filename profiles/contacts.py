@@ -9,13 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import BindParameter, bindparam, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import BindParameter, and_, bindparam, func, or_, select
+from sqlalchemy.orm import Session, object_session
 
+from library.db import insert_into
 from library.errors import InvalidInput, NotFound
-from library.tables import ContactPoint, Guardian
-from library.vocabulary import Channel
+from library.tables import Bounce, ContactPoint, Delivery, Guardian, Patron
+from library.vocabulary import Channel, DeliveryState
 
+LIFTED = "contact.lifted"
+"""The action of the line in the audit when mail goes to a stopped one again."""
 HARD_LIMIT = 2
 """At the second hard bounce a contact point is stopped."""
 SOFT_LIMIT = 6
@@ -35,11 +38,28 @@ _POINTS = select(ContactPoint).where(
 
 
 class Trouble(StrEnum):
-    """What a mail server reports of an address."""
+    """What is reported of an address."""
 
     HARD = "hard"
     SOFT = "soft"
     COMPLAINT = "complaint"
+    GONE = "gone"
+    """It was given up; nothing will ever arrive there again."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """An e-mail address to which nothing is sent any more."""
+
+    id: int
+    """The contact point's."""
+    patron_id: int
+    patron: str
+    """Their name, or the key they were imported by."""
+    address: str
+    stopped_at: datetime
+    trouble: Trouble | None
+    """What was reported last; None: the server refused it at once."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +73,10 @@ class Health:
 
 
 def after_trouble(health: Health, trouble: Trouble, *, at: datetime) -> Health:
-    """Return how it stands after a bounce or complaint; a stopped one stays so."""
+    """Return how it stands after a trouble; a stopped one stays so."""
     if health.stopped_at:
         return health
-    if trouble is Trouble.COMPLAINT:
+    if trouble in {Trouble.COMPLAINT, Trouble.GONE}:
         return replace(health, stopped_at=at)
     if trouble is Trouble.HARD:
         hard = health.hard + 1
@@ -112,20 +132,10 @@ def add(
     address = address.strip()
     if channel is Channel.EMAIL and not is_email(address):
         raise InvalidInput(f"{address!r} is no e-mail address", field="address")
-    found = session.scalar(
-        select(ContactPoint).where(
-            ContactPoint.patron_id == patron_id,
-            ContactPoint.channel == channel,
-            ContactPoint.address == address,
-        )
-    )
-    if found is None:
-        found = ContactPoint(
-            patron_id=patron_id, channel=channel, address=address, created_at=at
-        )
-        session.add(found)
-        session.flush()
-    return found
+    one = {"patron_id": patron_id, "channel": channel, "address": address}
+    new = insert_into(session, ContactPoint).values(**one, created_at=at)
+    session.execute(new.on_conflict_do_nothing())
+    return session.scalars(select(ContactPoint).filter_by(**one)).one()
 
 
 def ask_for(
@@ -187,14 +197,57 @@ def restart(session: Session, contact_point_id: int) -> ContactPoint:
     return point
 
 
+def stopped(session: Session, *, branch_id: int | None = None) -> list[Stopped]:
+    """Return the e-mail addresses that were stopped, the latest first.
+
+    Args:
+        session: An open transaction.
+        branch_id: Of whose patrons; None: of all.
+    """
+    last = select(func.max(Bounce.id)).group_by(Bounce.contact_point_id)
+    rows = (
+        select(ContactPoint, Patron, Bounce.kind)
+        .join(Patron, Patron.id == ContactPoint.patron_id)
+        .outerjoin(
+            Bounce,
+            and_(Bounce.contact_point_id == ContactPoint.id, Bounce.id.in_(last)),
+        )
+        .where(
+            ContactPoint.channel == Channel.EMAIL, ContactPoint.stopped_at.is_not(None)
+        )
+        .order_by(ContactPoint.stopped_at.desc(), ContactPoint.id.desc())
+    )
+    if branch_id is not None:
+        rows = rows.where(Patron.branch_id == branch_id)
+    return [
+        Stopped(
+            point.id,
+            patron.id,
+            patron.name or patron.external_id,
+            point.address,
+            point.stopped_at,
+            Trouble(kind) if kind else None,
+        )
+        for point, patron, kind in session.execute(rows)
+        if point.stopped_at
+    ]
+
+
 def record_trouble(point: ContactPoint, trouble: Trouble, *, at: datetime) -> None:
     """Count a bounce or complaint against a contact point."""
     set_health(point, after_trouble(health_of(point), trouble, at=at))
 
 
 def record_success(point: ContactPoint) -> None:
-    """Clear what was counted: a message was taken."""
-    set_health(point, after_success(health_of(point)))
+    """Clear what was counted, as a message was taken; not while mail comes back.
+
+    A server that takes a message may only pass it on, and say later that it failed. So
+    nothing is cleared before one message was taken of which nothing came back until
+    the next.
+    """
+    session = object_session(point)
+    if session is None or not _comes_back(session, point):
+        set_health(point, after_success(health_of(point)))
 
 
 def health_of(point: ContactPoint) -> Health:
@@ -206,6 +259,24 @@ def set_health(point: ContactPoint, health: Health) -> None:
     """Store how a contact point stands."""
     point.hard, point.soft = health.hard, health.soft
     point.retry_at, point.stopped_at = health.retry_at, health.stopped_at
+
+
+def _comes_back(session: Session, point: ContactPoint) -> bool:
+    """Tell whether a report came since the message before the one just taken."""
+    reported_at = session.scalar(
+        select(func.max(Bounce.at)).where(Bounce.contact_point_id == point.id)
+    )
+    if reported_at is None:
+        return False
+    wards = select(Guardian.patron_id).where(Guardian.guardian_id == point.patron_id)
+    taken_before = session.scalar(
+        select(func.max(Delivery.settled_at)).where(
+            or_(Delivery.patron_id == point.patron_id, Delivery.patron_id.in_(wards)),
+            Delivery.channel == point.channel,
+            Delivery.state == DeliveryState.SENT,
+        )
+    )
+    return taken_before is None or taken_before <= reported_at
 
 
 def _point(session: Session, contact_point_id: int) -> ContactPoint:

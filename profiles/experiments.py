@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from library.audit import Actor, record
+from library.db import Lock, hold
 from library.errors import Conflict, InvalidInput, NotFound
 from library.tables import Experiment
 from profiles.trials import Arm, Trial
@@ -67,6 +68,7 @@ def begin(  # noqa: PLR0913 -- a row's own columns
         Conflict: The code is taken, or another runs at the same time.
     """
     _check(code, arms, starts_at, ends_at)
+    hold(session.connection(), Lock.BEGINNING_AN_EXPERIMENT)
     other = session.scalar(
         select(Experiment.code).where(
             (Experiment.code == code)

@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 from library.errors import Conflict, NotFound
 from library.tables import Interest, InterestProfile
 from library.text import canon
-from library.vocabulary import InterestKind, InterestOrigin
+from library.vocabulary import InterestKind, InterestOrigin, Rhythm
 from profiles.interest_rules import checked_weight, key_of, profile_name
 from profiles.patrons import hold_still
+from profiles.preferences import set_rhythm_of
 
 MAIN: Final = "main"
 """The profile of a patron who never named one."""
@@ -36,6 +37,7 @@ class Wanted:
     follow: bool = False
     new_works_only: bool = True
     ends_on: date | None = None
+    rhythm: Rhythm | None = None
 
     @property
     def key(self) -> Key:
@@ -168,6 +170,8 @@ def put(
     interest.active, interest.alerts = wanted.active, wanted.alerts
     interest.follow, interest.new_works_only = wanted.follow, wanted.new_works_only
     interest.ends_on = wanted.ends_on
+    patron_id = find_profile(session, profile_id).patron_id
+    set_rhythm_of(session, interest, wanted.rhythm, patron_id=patron_id, at=at)
     session.add(interest)
     return interest
 

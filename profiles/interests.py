@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from library.errors import Conflict, NotFound
 from library.tables import Interest, InterestProfile
-from library.vocabulary import InterestKind, InterestOrigin
+from library.vocabulary import InterestKind, InterestOrigin, Rhythm
 from profiles.interest_profiles import (
     MAIN,
     Key,
@@ -24,6 +24,13 @@ from profiles.interest_profiles import (
 )
 from profiles.interest_rules import checked_weight, profile_name
 from profiles.patrons import hold_still
+from profiles.preferences import get as get_preference
+from profiles.preferences import own_rhythms, set_rhythm_of
+
+_QUICKER: Final = {
+    Rhythm.WEEKLY: {Rhythm.DAILY},
+    Rhythm.MONTHLY: {Rhythm.DAILY, Rhythm.WEEKLY},
+}
 
 
 class InterestThere(Conflict):
@@ -54,6 +61,7 @@ class InterestView:
     follow: bool
     new_works_only: bool
     ends_on: date | None
+    rhythm: Rhythm | None
 
 
 @dataclass(frozen=True)
@@ -126,7 +134,6 @@ def change_interest(  # noqa: PLR0913 -- each side of it may change alone
     *,
     weight: float | None = None,
     active: bool | None = None,
-    ends_on: date | None = None,
     alerts: bool | None = None,
     follow: bool | None = None,
 ) -> Interest:
@@ -145,17 +152,65 @@ def change_interest(  # noqa: PLR0913 -- each side of it may change alone
             interest.origin = InterestOrigin.STATED
     given: dict[str, Any] = {
         "active": active,
-        "ends_on": ends_on,
         "alerts": alerts,
         "follow": follow,
     }
     for name, value in given.items():
         if value is not None:
             setattr(interest, name, value)
-    if ends_on is not None:
-        interest.warned_on = None
     touch(session, interest.interest_profile_id)
     return interest
+
+
+def end_on(
+    session: Session, patron_id: int, interest_id: int, day: date | None
+) -> None:
+    """Let an interest end with a day; None: with none.
+
+    Raises:
+        NotFound: The patron has no such interest.
+    """
+    interest = _mine(session, patron_id, interest_id)
+    interest.ends_on, interest.warned_on = day, None
+    touch(session, interest.interest_profile_id)
+
+
+def set_rhythm(
+    session: Session,
+    patron_id: int,
+    interest_id: int,
+    rhythm: Rhythm | None,
+    *,
+    at: datetime,
+) -> None:
+    """Let an interest's alerts come at a rhythm of its own; None: at the patron's.
+
+    Raises:
+        NotFound: The patron has no such interest.
+    """
+    interest = _mine(session, patron_id, interest_id)
+    set_rhythm_of(session, interest, rhythm, patron_id=patron_id, at=at)
+    touch(session, interest.interest_profile_id)
+
+
+def slower(session: Session, patron_id: int) -> list[Rhythm]:
+    """Return the rhythms at which the patron would get fewer messages than now."""
+    rhythm = get_preference(session, patron_id).rhythm
+    if rhythm is Rhythm.OFF:
+        return []
+    now = {rhythm, *(one.rhythm for one in own_rhythms(session, patron_id))}
+    return [one for one, quicker in _QUICKER.items() if now & quicker]
+
+
+def slow_down(
+    session: Session, patron_id: int, rhythm: Rhythm, *, at: datetime
+) -> None:
+    """Let no interest of the patron come more often than this."""
+    hold_still(session, patron_id)
+    for interest in own_rhythms(session, patron_id):
+        if interest.rhythm in _QUICKER.get(rhythm, ()):
+            set_rhythm_of(session, interest, None, patron_id=patron_id, at=at)
+            touch(session, interest.interest_profile_id)
 
 
 def remove_interest(session: Session, patron_id: int, interest_id: int) -> None:
@@ -230,4 +285,5 @@ def _interest_view(interest: Interest) -> InterestView:
         follow=interest.follow,
         new_works_only=interest.new_works_only,
         ends_on=interest.ends_on,
+        rhythm=interest.rhythm,
     )

@@ -22,16 +22,22 @@ from library.tables import (
     Preference,
     Suppression,
 )
+from library.vocabulary import Channel
 
 _GREATEST_ID = 2**31 - 1
 
 
 def find(session: Session, ref: str) -> Patron:
-    """Return the patron this names: our id, `system:number`, or the number alone.
+    """Return the patron this names.
+
+    Args:
+        session: Where to look.
+        ref: Our id, `system:number`, the number alone, or an e-mail address.
 
     Raises:
         NotFound: Nobody.
-        Conflict: Several systems know the number; name the system too.
+        Conflict: Several systems know the number; name the system too. Or several
+            patrons share the address.
     """
     ref = ref.strip()
     number = int(ref) if ref.isascii() and ref.isdecimal() else _GREATEST_ID + 1
@@ -40,6 +46,8 @@ def find(session: Session, ref: str) -> Patron:
     system, _, external_id = ref.partition(":")
     named = _where(session, Patron.system == system, Patron.external_id == external_id)
     found = named or _where(session, Patron.external_id == ref)
+    if not found and "@" in ref:
+        return _at_address(session, ref)
     if not found:
         raise NotFound(f"no patron {ref}")
     if len(found) > 1:
@@ -89,6 +97,29 @@ def hold_still(session: Session, patron_id: int) -> Patron:
     if patron is None:
         raise NotFound(f"no patron {patron_id}")
     return patron
+
+
+def _at_address(session: Session, address: str) -> Patron:
+    found = session.scalars(
+        select(Patron)
+        .where(
+            Patron.id.in_(
+                select(ContactPoint.patron_id).where(
+                    ContactPoint.channel == Channel.EMAIL,
+                    # Anybody can ask for an address; it is theirs once confirmed.
+                    ContactPoint.verified_at.is_not(None),
+                    func.lower(ContactPoint.address) == address.lower(),
+                )
+            )
+        )
+        .order_by(Patron.id)
+    ).all()
+    if not found:
+        raise NotFound(f"no patron has the address {address}")
+    if len(found) > 1:
+        names = ", ".join(f"{one.system}:{one.external_id}" for one in found)
+        raise Conflict(f"{address} is the address of several patrons: {names}")
+    return found[0]
 
 
 def _where(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Patron]:

@@ -1,6 +1,9 @@
-"""How a patron wants to be told: rhythm, hour, channel, quiet hours, pause."""
+"""How a patron wants to be told: rhythm, hour, channel, quiet hours, pause.
 
-from collections.abc import Callable
+An interest may have a rhythm of its own, on the patron's weekday and hour.
+"""
+
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict, Unpack
 from zoneinfo import available_timezones
@@ -8,12 +11,22 @@ from zoneinfo import available_timezones
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from library.db import insert_into
 from library.errors import InvalidInput, NotFound
 from library.i18n.jalali import GREGORIAN, JALALI
 from library.i18n.messages import PERSIAN
-from library.tables import Branch, Delivery, Patron, Pause, Preference
+from library.tables import (
+    Branch,
+    Delivery,
+    Interest,
+    InterestProfile,
+    Patron,
+    Pause,
+    Preference,
+)
 from library.vocabulary import Channel, DeliveryState, Purpose, Rhythm
 from profiles.causes import Cause
+from profiles.patrons import hold_still
 from profiles.rhythm import next_digest_at
 
 __all__ = [
@@ -25,10 +38,14 @@ __all__ = [
     "get",
     "next_after",
     "next_digest_at",
+    "own_rhythms",
     "pause",
     "pause_end",
     "pauses",
     "resume",
+    "set_rhythm_of",
+    "speak",
+    "stored",
 ]
 
 EVERYTHING = "all"
@@ -92,6 +109,23 @@ def get(session: Session, patron_id: int) -> Preference:
     )
 
 
+def stored(session: Session, patron_id: int) -> Preference:
+    """Return the patron's preferences to be changed; stored now if they never were.
+
+    Raises:
+        NotFound: There is no such patron.
+    """
+    preference = get(session, patron_id)
+    if preference in session:
+        return preference
+    # A page and the run that makes alerts may both be the first to need them.
+    first = insert_into(session, Preference).values(
+        patron_id=patron_id, zone=preference.zone
+    )
+    session.execute(first.on_conflict_do_nothing())
+    return session.get_one(Preference, patron_id)
+
+
 def change(
     session: Session, patron_id: int, *, at: datetime, **fields: Unpack[Changes]
 ) -> Preference:
@@ -103,16 +137,15 @@ def change(
         InvalidInput: A value cannot be used; `field` names it.
         NotFound: There is no such patron.
     """
-    preference = get(session, patron_id)
+    preference = stored(session, patron_id)
+    was_off = preference.rhythm is Rhythm.OFF
+    new = {name for name, value in fields.items() if getattr(preference, name) != value}
     for name, value in fields.items():
         if name in _VALID and not _VALID[name](value):
             raise InvalidInput(f"{name}: {value!r} cannot be used", field=name)
         setattr(preference, name, value)
-    session.add(preference)
-    # A patron who never had a digest stays due at once, whatever the rhythm.
-    if preference.next_digest_at is not None and _RHYTHM_FIELDS & fields.keys():
-        calendar = calendar_of(session.get_one(Patron, patron_id))
-        preference.next_digest_at = next_after(preference, calendar, at)
+    if _RHYTHM_FIELDS & new:
+        _set_clocks(session, preference, at, was_off=was_off)
     if _QUIET_FIELDS & fields.keys():
         free_held(session, patron_id, Cause.QUIET, at=at)
     session.flush()
@@ -120,11 +153,11 @@ def change(
 
 
 def next_after(
-    preference: Preference, calendar: str, after: datetime
+    preference: Preference, rhythm: Rhythm, calendar: str, after: datetime
 ) -> datetime | None:
-    """Return when the digest after the one of `after` is due."""
+    """Return the first moment after `after` of this rhythm, on the patron's days."""
     return next_digest_at(
-        preference.rhythm,
+        rhythm,
         preference.weekday,
         preference.hour,
         preference.zone,
@@ -133,9 +166,62 @@ def next_after(
     )
 
 
+def own_rhythms(session: Session, patron_id: int) -> Sequence[Interest]:
+    """Return the patron's interests that have a rhythm of their own."""
+    return session.scalars(
+        select(Interest)
+        .join(InterestProfile, InterestProfile.id == Interest.interest_profile_id)
+        .where(InterestProfile.patron_id == patron_id, Interest.rhythm.is_not(None))
+        .order_by(Interest.id)
+    ).all()
+
+
+def set_rhythm_of(
+    session: Session,
+    interest: Interest,
+    rhythm: Rhythm | None,
+    *,
+    patron_id: int,
+    at: datetime,
+) -> None:
+    """Let an interest's alerts come at a rhythm of its own; None: at the patron's.
+
+    They come on the patron's weekday and at the patron's hour, from `at` on; one that
+    has this rhythm already keeps its next moment. Off: they are on the page alone.
+    """
+    if rhythm is interest.rhythm:
+        return
+    interest.rhythm, interest.next_digest_at = rhythm, None
+    if rhythm is not None:
+        calendar = calendar_of(session.get_one(Patron, patron_id))
+        preference = get(session, patron_id)
+        interest.next_digest_at = next_after(preference, rhythm, calendar, at)
+
+
 def calendar_of(patron: Patron) -> str:
     """Return the calendar the patron chose, or that of their language."""
     return patron.calendar or (JALALI if patron.language == PERSIAN else GREGORIAN)
+
+
+def speak(
+    session: Session,
+    patron_id: int,
+    language: str,
+    *,
+    calendar: str | None,
+    digits: str | None,
+    at: datetime,
+) -> None:
+    """Set how the patron is spoken to; in another calendar, months begin elsewhere.
+
+    Raises:
+        NotFound: There is no such patron.
+    """
+    patron = hold_still(session, patron_id)
+    before = calendar_of(patron)
+    patron.language, patron.calendar, patron.digits = language, calendar, digits
+    if calendar_of(patron) != before:
+        _set_clocks(session, stored(session, patron_id), at, was_off=False)
 
 
 def pauses(session: Session, patron_id: int, *, at: datetime) -> dict[str, datetime]:
@@ -162,12 +248,15 @@ def pause(
     """
     if scope not in _SCOPES:
         raise InvalidInput(f"{scope!r} cannot be paused", field="scope")
-    row = _pause_row(session, patron_id, scope)
-    if row is None:
-        session.add(Pause(patron_id=patron_id, scope=scope, until=until))
-    else:
-        row.until = until
-    session.flush()
+    row = insert_into(session, Pause).values(
+        patron_id=patron_id, scope=scope, until=until
+    )
+    session.execute(
+        row.on_conflict_do_update(
+            index_elements=[Pause.patron_id, Pause.scope],
+            set_={"until": row.excluded.until},
+        )
+    )
 
 
 def resume(
@@ -194,7 +283,17 @@ def free_held(session: Session, patron_id: int, cause: Cause, *, at: datetime) -
     )
 
 
-def _pause_row(session: Session, patron_id: int, scope: str) -> Pause | None:
-    return session.scalar(
-        select(Pause).where(Pause.patron_id == patron_id, Pause.scope == scope)
-    )
+def _set_clocks(
+    session: Session, preference: Preference, at: datetime, *, was_off: bool
+) -> None:
+    calendar = calendar_of(session.get_one(Patron, preference.patron_id))
+    # A patron who never had a digest stays due at once, whatever the rhythm.
+    if was_off or preference.next_digest_at is not None:
+        preference.next_digest_at = next_after(
+            preference, preference.rhythm, calendar, at
+        )
+    for interest in own_rhythms(session, preference.patron_id):
+        if interest.rhythm is not None:
+            interest.next_digest_at = next_after(
+                preference, interest.rhythm, calendar, at
+            )

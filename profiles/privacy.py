@@ -10,7 +10,7 @@ import re
 import secrets
 import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -20,13 +20,15 @@ from sqlalchemy import Engine, delete, or_, select
 from sqlalchemy.orm import Session
 
 from library import audit
-from library.db import Sessions
+from library.db import Sessions, reading
 from library.errors import NotFound
 from library.settings import Settings
 from library.tables import ContactPoint, Delivery, IdempotencyKey, Patron, Work
 from profiles.consent import unname_impressions
+from profiles.erasures import Erasures
 from profiles.holdings import count_rows, rows_of
 from profiles.traces import remove_lines, remove_mail
+from profiles.untold import leave_word
 
 ERASED: Final = "patron.erased"
 """The action of the line in the audit that an erasure leaves."""
@@ -104,7 +106,9 @@ def erase(
 
     What counts something for the library stays and names nobody: that works were shown.
     Messages kept as files and lines of reports go too, and SQLite's log is cut, so that
-    no file holds what was erased.
+    no file holds what was erased. The patron's keyed hash is listed beside the fence,
+    so that a dump that is restored forgets them too. Where the library's own app knows
+    the patron, it is told soon after.
 
     Raises:
         NotFound: No such patron.
@@ -115,9 +119,11 @@ def erase(
         counts = count_rows(rows_of(session, patron_id))
         message_ids = _message_ids(session, patron_id)
         names = _names(session, patron)
+        leave_word(session, settings, patron, number, at=at)
         unname_impressions(session, patron_id)
         _forget_answers(session, patron_id)
         session.flush()
+        created_at = patron.created_at
         session.delete(patron)
         audit.record(
             session,
@@ -126,9 +132,31 @@ def erase(
             after={"receipt": number, "rows": counts},
             patron=audit.patron_hash(settings.secret, patron_id),
         )
+        Erasures(settings).add(session, patron_id, created_at)
     messages = remove_mail(settings.mail, message_ids)
     remove_lines(settings.home / REPORTS, names)
     return Receipt(number, at, counts, messages, overwritten=_cut_log(sessions))
+
+
+def repeat_erasures(sessions: Sessions, settings: Settings, *, at: datetime) -> int:
+    """Erase again whom this machine erased and a restored dump brought back.
+
+    Safe at any time; where the database knows all that are listed, it costs one look.
+
+    Returns:
+        How many were there again.
+    """
+    listed = Erasures(settings)
+    with reading(sessions) as session:
+        if listed.is_known(session):
+            return 0
+        there = listed.there(session)
+    for patron_id in there:
+        with suppress(NotFound):  # another process was quicker
+            erase(sessions, settings, patron_id, at=at)
+    with sessions.begin() as session:
+        listed.note(session)
+    return len(there)
 
 
 def _titles(

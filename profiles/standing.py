@@ -67,6 +67,8 @@ class ContactStanding:
     retry_at: datetime | None = None
     troubled: bool = False
     """Bounces are counted against it; a success clears them."""
+    others: tuple[str, ...] = ()
+    """Where else the patron can be reached on this channel, the fittest first."""
 
 
 @dataclass(frozen=True)
@@ -335,7 +337,11 @@ def _contact(
         points = [one for one in whose if one.channel == asked.channel]
     if not points:
         return None
-    best = max(points, key=lambda p: fitness(p.second, p.first, p.fourth, p.ref))
+    best, *rest = sorted(
+        points,
+        key=lambda p: fitness(p.second, p.first, p.fourth, p.ref),
+        reverse=True,
+    )
     return ContactStanding(
         best.ref,
         best.word,
@@ -343,4 +349,5 @@ def _contact(
         stopped=best.second is not None,
         retry_at=best.third,
         troubled=bool(best.counted),
+        others=tuple(p.word for p in rest if p.first and p.second is None),
     )

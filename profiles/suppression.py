@@ -64,7 +64,7 @@ def suppress(
     """
     hold_still(session, patron_id)
     key, shown = _checked(session, kind, target, label)
-    there = _find(session, patron_id, kind, key)
+    there = find(session, patron_id, kind, key)
     if there:
         return there
     wish = Suppression(
@@ -89,9 +89,22 @@ def lift(session: Session, patron_id: int, suppression_id: int) -> None:
 
 def lift_work(session: Session, patron_id: int, work_id: int) -> None:
     """Let a work be shown again; safe where it was not hidden."""
-    wish = _find(session, patron_id, SuppressionKind.WORK, str(work_id))
+    wish = find(session, patron_id, SuppressionKind.WORK, str(work_id))
     if wish:
         session.delete(wish)
+
+
+def find(
+    session: Session, patron_id: int, kind: SuppressionKind, key: str
+) -> Suppression | None:
+    """Return the patron's wish about this; None when there is none."""
+    return session.scalar(
+        select(Suppression).where(
+            Suppression.patron_id == patron_id,
+            Suppression.kind == kind,
+            Suppression.target == key,
+        )
+    )
 
 
 def list_suppressions(session: Session, patron_id: int) -> list[Suppression]:
@@ -115,15 +128,3 @@ def _checked(
     if work is None:
         raise NotFound(f"no work {target}")
     return str(work.id), label or work.title
-
-
-def _find(
-    session: Session, patron_id: int, kind: SuppressionKind, key: str
-) -> Suppression | None:
-    return session.scalar(
-        select(Suppression).where(
-            Suppression.patron_id == patron_id,
-            Suppression.kind == kind,
-            Suppression.target == key,
-        )
-    )

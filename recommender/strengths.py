@@ -14,7 +14,9 @@ from typing import Any, Final
 import numpy as np
 from sqlalchemy.orm import Session
 
+from library.db import Lock, hold
 from library.errors import InvalidInput
+from library.remembering import remember
 from library.tables import Setting
 from recommender.arrays import FloatArray, IntArray
 from recommender.bulk import UNDATED
@@ -85,14 +87,12 @@ def set_strengths(
         _check(kind, weight)
     if half_life is not None and not 0 <= half_life <= 36_500:
         raise InvalidInput("give days from 0 to 36500", field=HALF_LIFE)
-    row = session.get(Setting, NAME)
+    hold(session.connection(), Lock.WEIGHING_SIGNALS)
+    row = session.get(Setting, NAME, populate_existing=True)
     value = {**(row.value if row else {}), **weights}
     if half_life is not None:
         value[HALF_LIFE] = half_life
-    if row:
-        row.value = value
-    else:
-        session.add(Setting(name=NAME, value=value))
+    remember(session, NAME, value)
     return strengths_of(value)
 
 

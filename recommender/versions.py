@@ -16,7 +16,7 @@ import numpy as np
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from library.db import Sessions
+from library.db import Lock, Sessions, hold
 from library.errors import Conflict, NotFound
 from library.settings import Settings
 from library.tables import ModelVersion, Work
@@ -67,6 +67,7 @@ def find_current(session: Session) -> ModelVersion | None:
 def ensure_version(sessions: Sessions, *, at: datetime) -> int:
     """Return the id of the version in use, an untrained one made if there is none."""
     with sessions.begin() as session:
+        hold(session.connection(), Lock.CHOOSING_A_MODEL)
         version = find_current(session)
         if version is None:
             version = ModelVersion(
@@ -126,7 +127,8 @@ def load_current(session: Session, settings: Settings) -> Served | None:
 
 
 def promote(session: Session, version: ModelVersion, *, at: datetime) -> None:
-    """Put a version in use; the one before retires."""
+    """Put a version in use; the one before retires. Two at once wait for each other."""
+    hold(session.connection(), Lock.CHOOSING_A_MODEL)
     session.execute(
         update(ModelVersion)
         .where(ModelVersion.state == ModelState.CURRENT)
@@ -147,6 +149,7 @@ def rollback(sessions: Sessions, *, at: datetime) -> int:
         Conflict: There is none to go back to.
     """
     with sessions.begin() as session:
+        hold(session.connection(), Lock.CHOOSING_A_MODEL)
         before = session.scalar(
             select(ModelVersion)
             .where(

@@ -5,10 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from library.db import Sessions, make_engine, make_sessions
 from library.settings import Settings
 from tests import brokers, databases
+
+# How long an example takes says more of the machine than of us. The examples are the
+# same in each run: what a new one finds, who looks for it shall find, by
+# `make test T=--hypothesis-profile=search`, and not who changed something else.
+hypothesis_settings.register_profile(
+    "search", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.register_profile(
+    "steady", hypothesis_settings.get_profile("search"), derandomize=True
+)
+hypothesis_settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """What tests ask of processes: their children, whether they live, a free port."""
 
 import os
+import secrets
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,13 @@ def lives(pid: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port on loopback that nobody listens on.
+
+    None of those that a system gives to who connects: else a connection to a database
+    could have it by the time somebody listens there.
+    """
+    while True:
+        port = secrets.randbelow(12_000) + 20_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port

@@ -7,12 +7,10 @@ import hashlib
 import hmac
 from datetime import datetime
 
-from sqlalchemy import update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from library.counting import count_calls
 from library.settings import Settings
-from library.tables import CallCount
 from library.text import fold
 
 PER_ADDRESS = 20
@@ -31,7 +29,7 @@ def allowed(
     """Count one try of `kind` by `who`; tell whether it is within the hour's limit."""
     caller = _caller(settings, kind, who)
     hour = at.replace(minute=0, second=0, microsecond=0)
-    return _count(session, caller, hour) <= limit
+    return count_calls(session, caller, hour) <= limit
 
 
 def folded_identity(identity: str) -> str:
@@ -40,23 +38,6 @@ def folded_identity(identity: str) -> str:
     if not at_sign:
         return name
     return f"{name.split('+')[0].replace('.', '')}@{domain}"
-
-
-def _count(session: Session, caller: str, window: datetime) -> int:
-    one_more = (
-        update(CallCount)
-        .where(CallCount.caller == caller, CallCount.window == window)
-        .values(calls=CallCount.calls + 1)
-        .returning(CallCount.calls)
-    )
-    if (calls := session.scalar(one_more)) is not None:
-        return calls
-    try:
-        with session.begin_nested():
-            session.add(CallCount(caller=caller, window=window, calls=1))
-    except IntegrityError:  # another came first in this very moment
-        return session.scalar(one_more) or 1
-    return 1
 
 
 def _caller(settings: Settings, kind: str, who: str) -> str:

@@ -20,7 +20,7 @@ from library.settings import Settings
 from library.tables import ContactPoint, Patron, SignIn
 from library.text import fold
 from library.vocabulary import Channel
-from notifier.alerting import queue_sign_in
+from notifier.asked_for import queue_sign_in
 
 LASTS = timedelta(minutes=15)
 CODE_TRIES = 5
@@ -134,12 +134,15 @@ def use_code(
     """
     typed = fold(code).replace(" ", "").replace("-", "")
     rows = session.scalars(
-        select(SignIn).where(
+        select(SignIn)
+        .where(
             SignIn.patron_id.in_(patron_ids),
             SignIn.used_at.is_(None),
             SignIn.expires_at > at,
             SignIn.tries < CODE_TRIES,
         )
+        .order_by(SignIn.id)
+        .with_for_update()  # or many tries at one moment would count as one
     ).all()
     for row in rows:
         expected = row.code_hash or ""

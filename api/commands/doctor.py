@@ -23,14 +23,20 @@ from library.clock import utc_now
 from library.db import reading
 from library.migrate import pending
 from library.runtime import Runtime
+from library.settings import Settings
 from library.tables import Delivery, Loan, ModelVersion
-from library.vocabulary import DeliveryState, ModelState
+from library.vocabulary import ModelState
 from notifier import canary
 from notifier.fence import Fence
+from notifier.outbox import OPEN
+from notifier.resting import holds
+from profiles.untold import waiting as untold_erasures
 
 PATIENCE: Final = 10.0
 """Seconds in which a ring must be answered, and a mail server."""
 STUCK_AFTER: Final = timedelta(hours=1)
+_HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+UNTOLD_AFTER: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ def examine(runtime: Runtime) -> Iterator[Finding]:
     if not migrations.ok:
         return
     for look in (
-        *(examine_queue, examine_mail, examine_fence),
+        *(examine_queue, examine_mail, examine_channels, examine_fence),
         *(examine_model, examine_deliveries),
     ):
         yield _looked(look, runtime)
@@ -131,7 +137,7 @@ def examine_queue(runtime: Runtime) -> Finding:
 
 
 def examine_mail(runtime: Runtime) -> Finding:
-    """Is there a mail server that takes us, or a folder that can be written?"""
+    """Is there a mail server, or a folder, and does what goes out make sense?"""
     url = runtime.settings.smtp_url
     if not url:
         folder = runtime.settings.mail
@@ -143,7 +149,29 @@ def examine_mail(runtime: Runtime) -> Finding:
     kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
     with kind(parts.hostname or "", parts.port or 0, timeout=PATIENCE) as server:
         server.ehlo()
-    return Finding("mail", ok=True, found=f"{parts.hostname} answers")
+    return _as_it_goes_out(runtime.settings, f"{parts.hostname} answers")
+
+
+def _as_it_goes_out(settings: Settings, found: str) -> Finding:
+    """Say what stands in mail that no patron could use."""
+    site, domain = urlsplit(settings.base_url), settings.contact.rpartition("@")[2]
+    if site.hostname in _HERE:
+        return Finding(
+            "mail",
+            ok=False,
+            found=f"links in it lead to {settings.base_url}",
+            do="set HAMKHAN_BASE_URL to the address that patrons reach",
+        )
+    if domain in _HERE:
+        return Finding(
+            "mail",
+            ok=False,
+            found=f"it comes from {settings.contact}",
+            do="set HAMKHAN_CONTACT to an address of the library's",
+        )
+    https = site.scheme == "https"
+    do = "" if https else "mail programs offer one-click leaving by https alone"
+    return Finding("mail", ok=True, found=found, do=do)
 
 
 def examine_fence(runtime: Runtime) -> Finding:
@@ -157,6 +185,28 @@ def examine_fence(runtime: Runtime) -> Finding:
             do="nothing is sent until `hamkhan fence --agree`; see docs/operating.md",
         )
     return Finding("fence", ok=True, found="fits the database")
+
+
+def examine_channels(runtime: Runtime) -> Finding:
+    """Does a channel rest, or the app not hear whom it has to forget?"""
+    with reading(runtime.sessions) as session:
+        resting = holds(session, at=utc_now())
+        untold = list(untold_erasures(session))
+    if untold and min(one.erased_at for one in untold) < utc_now() - UNTOLD_AFTER:
+        return Finding(
+            "channels",
+            ok=False,
+            found=f"webhook: the app was not told of {len(untold)} erasures",
+            do="see that the app takes them; see docs/channels.md",
+        )
+    if resting:
+        return Finding(
+            "channels",
+            ok=False,
+            found="; ".join(f"{channel}: {why}" for channel, why in resting.items()),
+            do="messages wait and nothing is lost; see docs/channels.md",
+        )
+    return Finding("channels", ok=True, found="none rests")
 
 
 def examine_model(runtime: Runtime) -> Finding:
@@ -186,7 +236,7 @@ def examine_model(runtime: Runtime) -> Finding:
 def examine_deliveries(runtime: Runtime) -> Finding:
     """Does a message wait longer than it should?"""
     late = (
-        Delivery.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+        Delivery.state.in_(OPEN),
         Delivery.due_at < utc_now() - STUCK_AFTER,
     )
     with reading(runtime.sessions) as session:

@@ -13,6 +13,9 @@ from library.errors import Conflict
 from library.runtime import Runtime
 from profiles import patrons, privacy
 
+NAMED = "id, library number, SYSTEM:NUMBER or e-mail address"
+"""By what a command knows a patron."""
+
 id_argument = click.argument("patron", metavar="ID")
 
 
@@ -20,7 +23,8 @@ id_argument = click.argument("patron", metavar="ID")
 def patron() -> None:
     """Show, take out or erase what is held of a patron.
 
-    ID is the number here, the number in the library system, or SYSTEM:NUMBER.
+    ID is the number here, the number in the library system, SYSTEM:NUMBER, or an
+    e-mail address that is nobody else's.
     """
 
 
@@ -86,10 +90,11 @@ def signin_link(runtime: Runtime, patron: str, *, as_json: bool) -> None:
 
 
 def patron_id_of(runtime: Runtime, ref: str) -> int:
-    """Find a patron by id, library number, or system and number.
+    """Find a patron by id, library number, system and number, or e-mail address.
 
     Raises:
-        NotFound: There is none, or more than one.
+        NotFound: There is none.
+        Conflict: There is more than one.
     """
     with reading(runtime.sessions) as session:
         return patrons.find(session, ref).id

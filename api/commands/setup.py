@@ -1,4 +1,4 @@
-"""`hamkhan init`."""
+"""`hamkhan init` and the secret for the library's own app."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,11 @@ from sqlalchemy import select
 
 from api.commands.options import json_option, pass_runtime
 from api.commands.output import say
+from library.db import Lock, hold
 from library.migrate import upgrade
 from library.runtime import Runtime
 from library.tables import Branch
+from library.webhooks import Use, secret_of
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,13 @@ def init(
     say(made, words, as_json=as_json)
 
 
+@click.command("app-secret")
+@pass_runtime
+def app_secret(runtime: Runtime) -> None:
+    """Print the secret by which the library's own app knows that we call."""
+    click.echo(secret_of(runtime.settings, Use.APP))
+
+
 def prepare(
     runtime: Runtime,
     *,
@@ -62,6 +71,7 @@ def prepare(
         folder.mkdir(parents=True, exist_ok=True)
     upgrade(runtime.sessions.kw["bind"])
     with runtime.sessions.begin() as session:
+        hold(session.connection(), Lock.MIGRATING)
         first = session.scalar(select(Branch).order_by(Branch.id).limit(1))
         if first is None:
             first = Branch(

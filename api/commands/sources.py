@@ -19,9 +19,7 @@ from api.commands.options import (
 )
 from api.commands.output import bar, say, table
 from api.plain import plain
-from api.working.warning import webhook_secret
 from harvesters.discovery import find_feeds
-from harvesters.fetching.fetch import Fetcher
 from harvesters.fetching.logins import Login, sealed_login
 from harvesters.formats.opml import Outline, parse_opml, write_opml
 from harvesters.harvesting import HarvestReport, harvest_due, polite
@@ -41,8 +39,10 @@ from harvesters.trying import Trial, try_sources
 from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput
+from library.fetching.fetch import Fetcher
 from library.runtime import Runtime, told_settings
 from library.vocabulary import NewMeans, SourceKind
+from library.webhooks import Use, secret_of
 
 _LISTED = 20
 
@@ -240,9 +240,9 @@ def login(runtime: Runtime, *, code: str, user: str, password: str) -> None:
 
 @source.command("webhook-secret")
 @pass_runtime
-def webhook_secret_(runtime: Runtime) -> None:
+def webhook_secret(runtime: Runtime) -> None:
     """Print the secret by which HAMKHAN_WARN_WEBHOOK knows that we call."""
-    click.echo(webhook_secret(runtime.settings))
+    click.echo(secret_of(runtime.settings, Use.WARNINGS))
 
 
 @click.command()

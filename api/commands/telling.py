@@ -1,15 +1,16 @@
 """`hamkhan alert`, `hamkhan deliver` and `hamkhan ledger`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from api.commands.options import at_option, json_option, moment, pass_runtime
 from api.commands.output import bar, say, say_json, table
-from api.commands.patrons import patron_id_of
+from api.commands.patrons import NAMED, patron_id_of
 from api.working.leftovers import take_back
 from api.working.naming import worker_name
+from library import audit
 from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput
@@ -17,11 +18,14 @@ from library.runtime import Runtime
 from library.vocabulary import DeliveryState
 from notifier import ledger as sent
 from notifier.alerting import AlertReport, make_alerts
+from notifier.app_erasures import tell_app
 from notifier.bounces import Taken
 from notifier.delivery import DeliveryReport, deliver_due
 from notifier.fence import Fence
 from notifier.mailboxes import parse_mailbox, take_in_all
 from notifier.previewing import preview_for, send_preview
+from profiles import contacts
+from profiles.privacy import repeat_erasures
 
 _IN_A_TABLE = 50
 _FIELDS = (
@@ -39,7 +43,7 @@ _FIELDS = (
 
 @click.command()
 @at_option
-@click.option("--patron", metavar="ID", help="Only this patron.")
+@click.option("--patron", metavar="PATRON", help=f"Only this one: {NAMED}.")
 @json_option
 @pass_runtime
 def alert(
@@ -75,11 +79,12 @@ def deliver(
             limit=limit,
             progress=progress,
         )
+    tell_app(runtime.sessions, runtime.settings, at=at)
     say(report, lambda: delivery_words(report), as_json=as_json)
 
 
 @click.command()
-@click.option("--patron", metavar="ID", help="Only this patron.")
+@click.option("--patron", metavar="PATRON", help=f"Only this one: {NAMED}.")
 @click.option(
     "--state",
     type=click.Choice([one.value for one in DeliveryState]),
@@ -163,14 +168,30 @@ def preview(
 
 @click.command()
 @click.argument("mailbox", required=False)
+@click.option("--stopped", is_flag=True, help="List the addresses that were stopped.")
+@click.option("--lift", type=int, metavar="ID", help="Send to this one again.")
 @json_option
 @pass_runtime
-def bounces(runtime: Runtime, *, mailbox: str | None, as_json: bool) -> None:
+def bounces(
+    runtime: Runtime,
+    *,
+    mailbox: str | None,
+    stopped: bool,
+    lift: int | None,
+    as_json: bool,
+) -> None:
     """Take in mail that came back, and complaints.
 
     MAILBOX is imaps://user:password@host/FOLDER, or a folder or Maildir; left out, it
     is HAMKHAN_BOUNCE_MAILBOX. What was taken in is marked as seen, or moved.
     """
+    if lift is not None:
+        _lift(runtime, lift)
+    if stopped or lift is not None:
+        with reading(runtime.sessions) as session:
+            rows = contacts.stopped(session)
+        say(rows, lambda: _stopped_words(rows), as_json=as_json)
+        return
     address = mailbox or runtime.settings.bounce_mailbox
     if not address:
         raise InvalidInput("which mailbox? Name it, or set HAMKHAN_BOUNCE_MAILBOX")
@@ -190,13 +211,18 @@ def fence(runtime: Runtime, *, agree: bool, as_json: bool) -> None:
 
     It does not after a database was restored or copied, or on a machine that sends
     for the first time; then nothing is sent. Look at `hamkhan ledger` first: --agree
-    settles what the fence knows to be out, and lets the rest go.
+    settles what the fence knows to be out, erases again who was erased since the dump,
+    and lets the rest go.
     """
     own = Fence(runtime.settings.home)
     if agree:
-        settled = own.agree(runtime.sessions, at=utc_now())
+        at = utc_now()
+        erased = repeat_erasures(runtime.sessions, runtime.settings, at=at)
+        settled = own.agree(runtime.sessions, at=at)
         words = f"agreed: {settled} had gone out before and do not go again"
-        say({"settled": settled}, words, as_json=as_json)
+        if erased:
+            words += f"; {erased} erased patrons were there again, and are erased"
+        say({"settled": settled, "erased": erased}, words, as_json=as_json)
         return
     trouble = own.looked_at(runtime.sessions)
     say({"trouble": trouble}, trouble or "it fits the database", as_json=as_json)
@@ -223,6 +249,29 @@ def alert_words(report: AlertReport) -> str:
     said = f"{report.alerts} alerts in {report.digests} digests"
     held = ", ".join(f"{count} held by {cause}" for cause, count in report.held.items())
     return f"{said}; {held}" if held else said
+
+
+def _lift(runtime: Runtime, contact_point_id: int) -> None:
+    with runtime.sessions.begin() as session:
+        point = contacts.restart(session, contact_point_id)
+        patron = audit.patron_hash(runtime.settings.secret, point.patron_id)
+        audit.record(session, contacts.LIFTED, at=utc_now(), patron=patron)
+
+
+def _stopped_words(rows: Sequence[contacts.Stopped]) -> str:
+    return table(
+        ("id", "stopped", "patron", "address", "why"),
+        [
+            (
+                one.id,
+                f"{one.stopped_at:%Y-%m-%d %H:%M}",
+                one.patron,
+                one.address,
+                one.trouble or "refused",
+            )
+            for one in rows
+        ],
+    )
 
 
 def delivery_words(report: DeliveryReport) -> str:

@@ -10,6 +10,7 @@ from api.console import (
     sent,
     sign_in,
     sources,
+    stopped,
     view_as,
     works,
 )
@@ -18,11 +19,13 @@ from library.clock import utc_now
 from library.db import reading
 from notifier import canary
 
+ROOMS = (sign_in, sources, works, sent, stopped, models, outcomes, rules, view_as)
+
 
 def register(app: Flask) -> None:
     """Add the librarians' pages to the application."""
     app.jinja_env.globals["standstill"] = _standstill
-    for room in (sign_in, sources, works, sent, models, outcomes, rules, view_as):
+    for room in ROOMS:
         app.register_blueprint(room.bp)
 
 

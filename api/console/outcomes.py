@@ -22,6 +22,8 @@ PLACES = {
     Channel.EMAIL.value: _("E-mail"),
     Channel.PAGE.value: _("Personal page"),
     Channel.FEED.value: _("Private feed"),
+    Channel.PUSH.value: _("Device"),
+    Channel.WEBHOOK.value: _("Library's app"),
 }
 
 

@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 
 from api import context
 from api.web import forms, notices
-from api.web.words import CAUSES, STATES
+from api.web.words import CAUSES, CHANNELS, STATES
 from library import audit
 from library.clock import utc_now
 from library.db import reading
@@ -15,6 +15,7 @@ from library.i18n.messages import _
 from library.tables import Delivery, Patron
 from library.vocabulary import DeliveryState
 from notifier.ledger import cancel, ledger, masked, resend
+from notifier.outbox import OPEN
 
 bp = Blueprint("sent", __name__, url_prefix="/console")
 
@@ -28,18 +29,13 @@ def show() -> str:
     asked = request.args.get("state", "")
     state = DeliveryState(asked) if asked in set(DeliveryState) else None
     with reading(context.sessions()) as session:
-        rows = ledger(session, limit=SHOWN, state=state)
+        rows = ledger(session, branch_id=caller.branch_id, limit=SHOWN, state=state)
         patrons = {
             patron.id: patron
             for patron in session.scalars(
                 select(Patron).where(Patron.id.in_({row.patron_id for row in rows}))
             )
         }
-    rows = [
-        row
-        for row in rows
-        if caller.branch_id in (None, patrons[row.patron_id].branch_id)
-    ]
     return render_template(
         "console/sent.html",
         rows=rows,
@@ -48,8 +44,9 @@ def show() -> str:
         asked=asked,
         masked=masked,
         causes=CAUSES,
+        channels=CHANNELS,
         waiting=DeliveryState.PENDING,
-        settled=set(DeliveryState) - {DeliveryState.PENDING, DeliveryState.SENDING},
+        settled=set(DeliveryState).difference(OPEN),
     )
 
 

@@ -21,6 +21,7 @@ from harvesters.imports.lending import import_loans
 from harvesters.imports.people import import_patrons
 from harvesters.imports.works import import_works
 from harvesters.sources import add_source
+from library.clock import utc_now
 from library.db import reading
 from library.errors import Conflict, ServiceError
 from library.runtime import Runtime, start
@@ -29,6 +30,7 @@ from library.tables import Loan, Patron, Work
 from library.vocabulary import ConsentPurpose, InterestKind, InterestOrigin, SourceKind
 from notifier.alerting import make_alerts
 from notifier.delivery import deliver_due
+from profiles import branches
 from profiles.interests import add_interest
 from profiles.patrons import find
 from recommender.matching import match
@@ -36,6 +38,7 @@ from recommender.training import train
 
 SYSTEM: Final = "library"
 BRANCH: Final = "main"
+POSTAL_ADDRESS: Final = "12 Library Street, Shiraz"
 MARK: Final = "this-is-the-demo"
 KEY_FILE: Final = "secret"
 """In a home from the moment its settings are read."""
@@ -104,6 +107,8 @@ def make_room(settings: Settings) -> Runtime:
     (home / MARK).touch()
     runtime = start(settings)
     prepare(runtime, code=BRANCH)
+    with runtime.sessions.begin() as session:
+        branches.change(session, BRANCH, at=utc_now(), postal_address=POSTAL_ADDRESS)
     return runtime
 
 

@@ -5,10 +5,12 @@ from flask import Flask
 from api.pages import (
     answer,
     confirm,
+    devices,
     feed,
     hidden,
     interests,
     leave,
+    less,
     my_data,
     preferences,
     shelf,
@@ -20,7 +22,7 @@ from api.pages import (
 def register(app: Flask) -> None:
     """Add the patron's pages to the application."""
     for room in (
-        *(site, sign_in, shelf, hidden, interests, preferences, my_data),
-        *(answer, leave, confirm, feed),
+        *(site, sign_in, shelf, hidden, interests, preferences, devices, my_data),
+        *(answer, less, leave, confirm, feed),
     ):
         app.register_blueprint(room.bp)

@@ -10,7 +10,7 @@ from api.web.security import opened_by_link
 from library.clock import utc_now
 from library.db import reading
 from library.errors import NotAllowed, NotFound
-from library.tables import Alert, Patron
+from library.tables import Alert, Delivery, Patron
 from library.vocabulary import Channel, Verdict
 from notifier.links import VerdictLink, read_verdict
 from profiles.feedback import record_verdict
@@ -42,10 +42,16 @@ def act(token: str) -> str | tuple[str, int]:
             patron_id=alert.patron_id,
             work_id=alert.work_id,
             verdict=verdict,
-            via=Channel.EMAIL,
+            via=_carrier(session, alert),
             at=utc_now(),
         )
     return _page(token, done=verdict or "undone")
+
+
+def _carrier(session: Session, alert: Alert) -> Channel:
+    """Return by which channel the alert, and the link with it, came."""
+    delivery = session.get(Delivery, alert.delivery_id) if alert.delivery_id else None
+    return delivery.channel if delivery else Channel.EMAIL
 
 
 def _chosen(link: VerdictLink) -> Verdict | None:

@@ -14,7 +14,7 @@ from library.errors import NotAllowed
 from library.i18n.messages import _
 from library.tables import ContactPoint, Patron
 from library.vocabulary import Channel
-from notifier.alerting import queue_confirm
+from notifier.asked_for import queue_confirm
 from notifier.links import read_confirm
 from profiles import contacts
 

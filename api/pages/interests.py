@@ -1,7 +1,9 @@
 """What a patron likes: terms with a weight, stated or concluded, on or off."""
 
 from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, request, url_for
 from sqlalchemy import func, select
@@ -17,14 +19,16 @@ from library.i18n import jalali
 from library.i18n.messages import _
 from library.tables import Subject, WorkSubject
 from library.text import squash, title_direction
-from library.vocabulary import InterestKind, InterestOrigin
+from library.vocabulary import InterestKind, InterestOrigin, Rhythm
 from profiles.interests import (
     InterestThere,
     ProfileView,
     add_interest,
     change_interest,
+    end_on,
     list_profiles,
     remove_interest,
+    set_rhythm,
 )
 
 bp = Blueprint("interests", __name__)
@@ -46,6 +50,16 @@ ORIGINS: Final = {
     InterestOrigin.INFERRED: _("concluded from your loans and answers"),
     InterestOrigin.STAFF: _("added by a librarian"),
 }
+RHYTHMS: Final = {
+    "": _("with my other messages"),
+    Rhythm.DAILY: _("every day"),
+    Rhythm.WEEKLY: _("every week"),
+    Rhythm.MONTHLY: _("every month"),
+    Rhythm.OFF: _("only on my page"),
+}
+"""When an interest's alerts come; empty: at the patron's own rhythm."""
+_SOON = timedelta(days=7)
+"""How long before its end an interest is said to end."""
 _IDEAS = 10
 _COMPLETIONS = 60
 
@@ -80,27 +94,24 @@ def add() -> Response | tuple[str, int]:
 
 @bp.post("/me/interests/<int:interest_id>")
 def change(interest_id: int) -> Response | tuple[str, int]:
-    """Change weight, state or end of an interest, or remove it."""
+    """Change an interest, remove it, or let it go on without an end."""
     caller = context.me()
     try:
         with context.sessions().begin() as session:
             if forms.ticked("remove"):
                 remove_interest(session, caller.patron_id, interest_id)
+            elif forms.ticked("keep"):
+                end_on(session, caller.patron_id, interest_id, None)
             else:
                 _change(session, caller.patron_id, interest_id)
     except InvalidInput as fault:
-        return _page(fault, request.form), 422
+        return _page(fault, request.form, changing=interest_id), 422
     anchor = None if forms.ticked("remove") else f"interest-{interest_id}"
     notices.tell(context.say(_("Your interests are stored.")))
     return forms.see(url_for("interests.show", _anchor=anchor))
 
 
 def _change(session: Session, patron_id: int, interest_id: int) -> None:
-    ends_on = forms.text("ends_on")
-    try:
-        day = jalali.parse_date(ends_on) if ends_on else None
-    except ValueError as error:
-        raise InvalidInput(str(error), field="ends_on") from error
     change_interest(
         session,
         patron_id,
@@ -109,16 +120,30 @@ def _change(session: Session, patron_id: int, interest_id: int) -> None:
         active=forms.ticked("active"),
         alerts=forms.ticked("alerts"),
         follow=forms.ticked("follow"),
-        ends_on=day,
     )
+    end_on(session, patron_id, interest_id, _day(interest_id))
+    own = forms.choice("rhythm", Rhythm) if forms.text("rhythm") else None
+    set_rhythm(session, patron_id, interest_id, own, at=utc_now())
+
+
+def _day(interest_id: int) -> date | None:
+    typed = forms.text("ends_on")
+    try:
+        return jalali.parse_date(typed) if typed else None
+    except ValueError as error:
+        raise InvalidInput(str(error), field=f"ends-{interest_id}") from error
 
 
 def _page(
-    fault: InvalidInput | None = None, typed: Mapping[str, str] | None = None
+    fault: InvalidInput | None = None,
+    typed: Mapping[str, str] | None = None,
+    *,
+    changing: int | None = None,
 ) -> str:
     caller, reader = context.me(), context.reader()
     with reading(context.sessions()) as session:
         profiles = list_profiles(session, caller.patron_id)
+        today = utc_now().astimezone(ZoneInfo(reader.zone)).date()
         ideas = _common_subjects(session, reader.direction, profiles)
     return render_template(
         "interests.html",
@@ -128,8 +153,12 @@ def _page(
         kinds=KINDS,
         weights=WEIGHTS,
         origins=ORIGINS,
+        rhythms=RHYTHMS,
         fault=fault,
         typed=typed or {},
+        changing=changing,
+        today=today,
+        soon=today + _SOON,
     )
 
 

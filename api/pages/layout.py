@@ -55,13 +55,11 @@ def change(
         InvalidInput: There is no such step or shelf.
     """
     new = changed(of(session, patron_id), codes, do, shelf)
-    row = preferences.get(session, patron_id)
-    row.layout = {
+    preferences.stored(session, patron_id).layout = {
         "order": list(new.order),
         "hidden": sorted(new.hidden),
         "density": new.density,
     }
-    session.add(row)
 
 
 def changed(layout: Layout, codes: Sequence[str], do: str, shelf: str) -> Layout:

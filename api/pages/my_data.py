@@ -10,13 +10,13 @@ from werkzeug.wrappers import Response
 from api import context
 from api.pages.consents import WORDINGS
 from api.web import forms, notices
-from api.web.words import CAUSES, STATES
+from api.web.words import CAUSES, CHANNELS, STATES
 from library.clock import utc_now
 from library.db import reading
 from library.i18n.messages import _
 from library.tables import Loan, Work
 from library.vocabulary import ConsentPurpose
-from notifier.ledger import ledger
+from notifier.ledger import ledger, masked
 from profiles import consent, preferences, privacy
 
 bp = Blueprint("my_data", __name__)
@@ -62,6 +62,8 @@ def show() -> str:
         has_feed=has_feed,
         feed=browser.pop("feed", None),
         causes=CAUSES,
+        channels=CHANNELS,
+        masked=masked,
     )
 
 

@@ -18,14 +18,17 @@ from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput
 from library.tables import Alert, Feedback, Patron
-from library.vocabulary import Verdict
+from library.vocabulary import Channel, Verdict
 from notifier.contents import barred_works
+from profiles import contacts
 from recommender.shelves import shelf_for
 
 bp = Blueprint("shelf", __name__)
 
 ON_ONE_SHELF = 24
+ON_A_PAGE = 50
 _LATEST = 200
+_LAST_PAGE = 10_000
 
 Reasons = Sequence[Mapping[str, Any]]
 
@@ -38,6 +41,8 @@ class Row:
     title: str
     note: str
     cards: list[Card]
+    more: bool = False
+    """Not all of it is shown here."""
 
 
 @bp.get("/me")
@@ -50,15 +55,50 @@ def show() -> str:
     with reading(context.sessions()) as session:
         own = layout.of(session, caller.patron_id)
         found: dict[str, Sequence[tuple[int, Reasons]]] = {
-            ALERTS: _alerted(session, caller.patron_id),
+            ALERTS: _alerted(session, caller.patron_id, limit=_LATEST),
             **{s.code: [(e.work_id, e.reasons) for e in s.entries] for s in suggested},
             SAVED: _saved(session, caller.patron_id),
         }
         rows = list(_rows(session, own.arranged(found), caller.patron_id))
         undo = steps.described(session, context.reader(), caller.patron_id)
         offer = steps.offered_suppression(session, caller.patron_id)
+        point = contacts.address_of(session, caller.patron_id, Channel.EMAIL)
     return render_template(
-        "shelf.html", rows=rows, layout=own, titles=SHELVES, undo=undo, offer=offer
+        "shelf.html",
+        rows=rows,
+        layout=own,
+        titles=SHELVES,
+        undo=undo,
+        offer=offer,
+        point=point,
+        level=3,
+    )
+
+
+@bp.get("/me/alerts")
+def alerts() -> str:
+    """Show all that the patron was told of and has not answered, page by page."""
+    caller = context.me()
+    number = min(max(request.args.get("page", 1, type=int), 1), _LAST_PAGE)
+    with reading(context.sessions()) as session:
+        skipped = (number - 1) * ON_A_PAGE
+        found = _alerted(
+            session, caller.patron_id, limit=ON_A_PAGE + 1, skipped=skipped
+        )
+        here = {ALERTS: found[:ON_A_PAGE]}
+        (row,) = _rows(session, here, caller.patron_id, most=ON_A_PAGE)
+        undo = steps.described(session, context.reader(), caller.patron_id)
+        offer = steps.offered_suppression(session, caller.patron_id)
+        density = layout.of(session, caller.patron_id).density
+    return render_template(
+        "alerts.html",
+        row=row,
+        undo=undo,
+        offer=offer,
+        density=density,
+        level=2,
+        newer=number - 1,
+        older=number + 1 if len(found) > ON_A_PAGE else None,
     )
 
 
@@ -120,7 +160,11 @@ def arrange() -> Response:
 
 
 def _rows(
-    session: Session, shelves: Mapping[str, Sequence[tuple[int, Reasons]]], patron: int
+    session: Session,
+    shelves: Mapping[str, Sequence[tuple[int, Reasons]]],
+    patron: int,
+    *,
+    most: int = ON_ONE_SHELF,
 ) -> Iterator[Row]:
     """Yield the shelves with their cards; a work stands on the first it is on."""
     reader = context.reader()
@@ -134,13 +178,14 @@ def _rows(
     placed: set[int] = set()
     for code, works in shelves.items():
         out = placed if code == SAVED else placed | left_out
-        shown = [
+        fitting = [
             replace(cards[work_id], why=explain(reader, reasons))
             for work_id, reasons in works
             if work_id in cards
             and work_id not in out
             and _belongs(cards[work_id], code)
-        ][:ON_ONE_SHELF]
+        ]
+        shown = fitting[:most]
         placed.update(card.work_id for card in shown)
         title = reader.say(SHELVES.get(code, code))
         yield Row(
@@ -148,6 +193,7 @@ def _rows(
             title,
             reader.say(SHELF_NOTES[code]) if code in SHELF_NOTES else "",
             shown,
+            more=code == ALERTS and len(fitting) > most,
         )
 
 
@@ -156,7 +202,9 @@ def _belongs(card: Card, code: str) -> bool:
     return card.verdict is None or (card.verdict is Verdict.WANTED and code == SAVED)
 
 
-def _alerted(session: Session, patron_id: int) -> list[tuple[int, Reasons]]:
+def _alerted(
+    session: Session, patron_id: int, *, limit: int, skipped: int = 0
+) -> list[tuple[int, Reasons]]:
     rows = session.execute(
         select(Alert.work_id, Alert.reasons)
         .outerjoin(
@@ -170,7 +218,8 @@ def _alerted(session: Session, patron_id: int) -> list[tuple[int, Reasons]]:
             Feedback.id.is_(None),
         )
         .order_by(Alert.created_at.desc(), Alert.score.desc(), Alert.id)
-        .limit(_LATEST)
+        .limit(limit)
+        .offset(skipped)
     )
     return list(rows)
 

@@ -7,9 +7,11 @@ from werkzeug.wrappers import Response
 from api import context
 from api.pages.consents import WORDINGS
 from api.web import forms
+from library.clock import utc_now
 from library.db import reading
 from library.i18n import messages
 from library.tables import Acquisition, Branch, Patron, Work
+from profiles import preferences
 
 bp = Blueprint("site", __name__)
 
@@ -44,7 +46,15 @@ def language() -> Response:
     chosen = messages.nearest_locale(request.form.get("language"))
     if caller := context.patron_here():
         with context.sessions().begin() as session:
-            session.get_one(Patron, caller.patron_id).language = chosen
+            patron = session.get_one(Patron, caller.patron_id)
+            preferences.speak(
+                session,
+                patron.id,
+                chosen,
+                calendar=patron.calendar,
+                digits=patron.digits,
+                at=utc_now(),
+            )
     response = _back()
     context.set_cookie(response, context.LANGUAGE_COOKIE, chosen, max_age=YEAR)
     return response

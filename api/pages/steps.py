@@ -3,35 +3,34 @@
 A step keeps what is needed to undo it and nothing else: no title rides in a cookie.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.context import Reader
+from api.pages.shelf_words import LESSENED
 from api.web import notices
-from library.errors import InvalidInput, NotFound
+from library.errors import InvalidInput
 from library.i18n.messages import _
 from library.tables import (
-    Creator,
     Feedback,
     Interest,
     InterestProfile,
-    Loan,
     Subject,
     Suppression,
     Work,
     WorkSubject,
 )
-from library.vocabulary import Channel, SuppressionKind, Verdict
+from library.vocabulary import Channel, ReasonKind, SuppressionKind, Verdict
 from profiles.feedback import record_verdict, verdict_of
 from profiles.interests import change_interest
-from profiles.suppression import lift, suppress
+from profiles.lessening import LEFT_OUT, halve_interest, ignore_loans, leave_out
+from profiles.suppression import lift
 
-LEAST_WEIGHT: Final = 0.5
 OFFER_AFTER: Final = 3
 """So many "not for me" on one subject, and the page offers to leave it out."""
 
@@ -40,11 +39,6 @@ _SAID: Final = {
     Verdict.READ_ALREADY: _("Noted as read: %(what)s"),
     Verdict.NOT_FOR_ME: _("Hidden for good: %(what)s"),
     None: _("Taken back: %(what)s"),
-}
-_LESS: Final = {
-    "suppression": _("You will see no more of %(what)s"),
-    "interest": _("Your interest in %(what)s counts less now"),
-    "loan": _("%(what)s is left out of your suggestions"),
 }
 
 
@@ -91,17 +85,17 @@ def lessen(
         InvalidInput: A reason of this kind cannot be lessened.
         NotFound: It names nothing of this patron's.
     """
-    if kind == "interest":
-        step = _lessen_interest(session, patron_id, _number(ref))
-    elif kind == "loan":
-        step = _ignore_loans(session, patron_id, _number(ref), ignored=True)
-    elif kind in {"creator", "subject", "series"}:
-        wish = SuppressionKind(kind)
-        label = _label(session, wish, ref)
-        row = suppress(session, patron_id, wish, ref, label, at)
-        step = {"do": "suppression", "id": row.id}
+    reason = _kind(kind)
+    step: dict[str, Any]
+    if reason is ReasonKind.INTEREST:
+        before = halve_interest(session, patron_id, ref)
+        step = {"do": "interest", "id": int(ref), "before": before}
+    elif reason is ReasonKind.LOAN:
+        ignore_loans(session, patron_id, ref)
+        step = {"do": "loan", "work": int(ref)}
     else:
-        raise InvalidInput(f"{kind!r} cannot be lessened", field="reason")
+        wish = leave_out(session, patron_id, reason, ref, at=at)
+        step = {"do": "suppression", "id": wish.id}
     notices.remember(step)
 
 
@@ -115,7 +109,7 @@ def undo(
     elif step["do"] == "interest":
         change_interest(session, patron_id, step["id"], weight=step["before"])
     elif step["do"] == "loan":
-        _ignore_loans(session, patron_id, step["work"], ignored=False)
+        ignore_loans(session, patron_id, str(step["work"]), ignored=False)
     elif session.get(Suppression, step["id"]):
         lift(session, patron_id, step["id"])
 
@@ -132,7 +126,7 @@ def described(session: Session, reader: Reader, patron_id: int) -> Undo | None:
     if step["do"] == "verdict":
         said = _SAID[Verdict(step["now"]) if step["now"] else None]
     else:
-        said = _LESS[step["do"]]
+        said = LESSENED[step["do"]]
     return Undo(reader.say(said, what=f"\u2068{what}\u2069"), what, len(kept) - 1)
 
 
@@ -184,31 +178,6 @@ def _record(
     )
 
 
-def _lessen_interest(
-    session: Session, patron_id: int, interest_id: int
-) -> dict[str, Any]:
-    interest = _interest(session, patron_id, interest_id)
-    if interest is None:
-        raise NotFound(f"no interest {interest_id}")
-    before = interest.weight
-    change_interest(session, patron_id, interest_id, weight=before * LEAST_WEIGHT)
-    return {"do": "interest", "id": interest_id, "before": before}
-
-
-def _ignore_loans(
-    session: Session, patron_id: int, work_id: int, *, ignored: bool
-) -> dict[str, Any]:
-    changed = session.execute(
-        update(Loan)
-        .where(Loan.patron_id == patron_id, Loan.work_id == work_id)
-        .values(ignored=ignored)
-        .returning(Loan.id)
-    ).all()
-    if not changed:
-        raise NotFound(f"no loan of work {work_id}")
-    return {"do": "loan", "work": work_id}
-
-
 def _interest(session: Session, patron_id: int, interest_id: int) -> Interest | None:
     return session.scalar(
         select(Interest)
@@ -230,25 +199,7 @@ def _what(session: Session, patron_id: int, step: Mapping[str, Any]) -> str | No
     )
 
 
-def _label(session: Session, kind: SuppressionKind, ref: str) -> str:
-    asked: Mapping[SuppressionKind, Callable[[], str | None]] = {
-        SuppressionKind.CREATOR: lambda: session.scalar(
-            select(Creator.name).where(Creator.squash == ref)
-        ),
-        SuppressionKind.SUBJECT: lambda: session.scalar(
-            select(Subject.label).where(Subject.squash == ref).limit(1)
-        ),
-        SuppressionKind.SERIES: lambda: session.scalar(
-            select(Work.series).where(Work.series_squash == ref).limit(1)
-        ),
-    }
-    label = asked[kind]()
-    if label is None:
-        raise NotFound(f"no {kind} {ref!r}")
-    return label
-
-
-def _number(ref: str) -> int:
-    if not (ref.isascii() and ref.isdecimal()):
-        raise InvalidInput(f"{ref!r} names nothing", field="reason")
-    return int(ref)
+def _kind(word: str) -> ReasonKind:
+    if word not in {ReasonKind.INTEREST, ReasonKind.LOAN, *LEFT_OUT}:
+        raise InvalidInput(f"{word!r} cannot be lessened", field="reason")
+    return ReasonKind(word)

@@ -16,7 +16,12 @@ from api.rest.patrons import patron_for, record_change
 from api.rest.protocol.conditional import require_match, tag_of, tagged
 from library.clock import utc_now
 from library.errors import NotFound
-from library.vocabulary import InterestKind, InterestOrigin, SuppressionKind
+from library.vocabulary import (
+    InterestKind,
+    InterestOrigin,
+    Rhythm,
+    SuppressionKind,
+)
 from profiles import interest_profiles, interests, suppression
 from profiles.patrons import hold_still
 
@@ -38,6 +43,10 @@ class InterestIn(In):
     )
     new_works_only: bool = True
     ends_on: date | None = None
+    rhythm: Rhythm | None = Field(
+        default=None,
+        description="Its own; null: the patron's. Off: on the page alone.",
+    )
 
 
 class ProfileIn(In):
@@ -63,6 +72,7 @@ class InterestOut(Out):
     follow: bool
     new_works_only: bool
     ends_on: date | None
+    rhythm: Rhythm | None
 
 
 class ProfileOut(Out):
@@ -195,7 +205,7 @@ def add_interest(
 ) -> Response:
     """Add one interest to a profile; 409 where it is there in some spelling."""
     patron_for(session, caller, patron_id)
-    profile = _of(session, patron_id, profile_id)
+    profile, at = _of(session, patron_id, profile_id), utc_now()
     added = interests.add_interest(
         session,
         patron_id,
@@ -204,7 +214,7 @@ def add_interest(
         weight=json_data.weight,
         profile=profile.name,
         origin=InterestOrigin.STAFF,
-        at=utc_now(),
+        at=at,
     )
     interests.change_interest(
         session,
@@ -213,8 +223,9 @@ def add_interest(
         active=json_data.active,
         alerts=json_data.alerts,
         follow=json_data.follow,
-        ends_on=json_data.ends_on,
     )
+    interests.end_on(session, patron_id, added.id, json_data.ends_on)
+    interests.set_rhythm(session, patron_id, added.id, json_data.rhythm, at=at)
     added.new_works_only = json_data.new_works_only
     record_change(session, caller, patron_id, "interests.added")
     return _answer(session, profile_id, 201)

@@ -21,17 +21,11 @@ from library.tables import (
     Work,
     WorkCreator,
 )
-from library.vocabulary import ReasonKind, Verdict
+from library.vocabulary import Verdict
+from profiles.lessening import ref_of
 
 SPINES = 6
 """Colours of the strip at a card's start; a work keeps its own."""
-_LESSENABLE = {
-    ReasonKind.LOAN,
-    ReasonKind.INTEREST,
-    ReasonKind.CREATOR,
-    ReasonKind.SERIES,
-    ReasonKind.SUBJECT,
-}
 
 
 @dataclass(frozen=True)
@@ -108,12 +102,11 @@ def branch_name(branch: Branch, locale: str) -> str:
 
 
 def _why(reader: Reader, reason: Mapping[str, Any]) -> Why:
-    kind = ReasonKind(reason["kind"])
-    lessenable = kind in _LESSENABLE and reason.get("ref") is not None
+    named = ref_of(reason)
     return Why(
         text=reason_text(dict(reason), reader.locale),
         label=str(reason.get("label") or ""),
-        handle=f"{kind}:{reason['ref']}" if lessenable else None,
+        handle=":".join(named) if named else None,
     )
 
 

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from flask import Flask, Response, current_app, request, session
+from flask import Flask, Response, current_app, g, request, session
 from werkzeug.exceptions import Forbidden
 
 from api.context import over_https
@@ -14,6 +14,9 @@ CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; style-src 'self'; font-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+OWN_SCRIPTS: Final = "; script-src 'self'; worker-src 'self'"
+OWN_WORKER: Final = "; connect-src 'self'"
+"""A worker goes by the policy of its own file: it may speak to us alone."""
 View = TypeVar("View", bound=Callable[..., Any])
 
 _HEADERS: Final = {
@@ -37,10 +40,15 @@ def opened_by_link(view: View) -> View:
     """Mark a view whose address is itself the secret: it needs no token beside.
 
     Nothing of a cookie is used there, so no other site gains by posting to it, and a
-    mail program that unsubscribes by one POST has no token to send.
+    mail program that unsubscribes by one POST, or a browser's worker, has no token.
     """
     view.opened_by_link = True  # type: ignore[attr-defined]
     return view
+
+
+def allow_own_scripts() -> None:
+    """Let the page that answers this request load scripts from our own files."""
+    g.own_scripts = True
 
 
 def form_token() -> str:
@@ -66,6 +74,10 @@ def _check_form() -> None:
 def _add_headers(response: Response) -> Response:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    if request.endpoint == "static":
+        response.headers["Content-Security-Policy"] += OWN_WORKER
+    if "own_scripts" in g:
+        response.headers["Content-Security-Policy"] += OWN_SCRIPTS
     if over_https():
         response.headers["Strict-Transport-Security"] = "max-age=31536000"
     if request.endpoint != "static":

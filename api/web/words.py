@@ -3,9 +3,10 @@
 from typing import Final
 
 from library.i18n.messages import _
-from library.vocabulary import DeliveryState
+from library.vocabulary import Channel, DeliveryState
 from notifier.canary import Standstill
 from profiles.causes import Cause
+from profiles.contacts import Trouble
 
 ALERTS, SAVED = "alerts", "saved"
 SHELVES: Final = {
@@ -35,6 +36,21 @@ STANDSTILLS: Final = {
     Standstill.ALERTS: _("No messages have been made for 15 minutes."),
     Standstill.MAIL: _("The mail server could not be reached for 15 minutes."),
 }
+CHANNELS: Final = {
+    Channel.EMAIL: _("e-mail"),
+    Channel.PAGE: _("page"),
+    Channel.FEED: _("feed"),
+    Channel.PUSH: _("device"),
+    Channel.WEBHOOK: _("app"),
+}
+TROUBLES: Final = {
+    Trouble.HARD: _("there is no such address"),
+    Trouble.SOFT: _("messages came back again and again"),
+    Trouble.COMPLAINT: _("the reader called a message spam"),
+    Trouble.GONE: _("given up"),
+    None: _("the mail server refused it"),
+}
+"""Why an address was stopped."""
 CAUSES: Final = {
     Cause.CONSENT: _("not agreed to"),
     Cause.INACTIVE: _("membership is over"),

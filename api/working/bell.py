@@ -22,6 +22,7 @@ QUEUE_OF = {
     "warn": NOTIFY,
     "bounces": NOTIFY,
     "canary": NOTIFY,
+    "erasures": NOTIFY,
     "tidy": NOTIFY,
 }
 """Which queue's workers do which kind of work."""

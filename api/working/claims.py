@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, and_, or_, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from library.clock import utc_now
-from library.db import Sessions
+from library.db import Sessions, reading
 from library.errors import ServiceError
-from library.tables import Job, ScheduleRun
-from library.vocabulary import JobState, SlotState
+from library.tables import Delivery, Job, ScheduleRun
+from library.vocabulary import DeliveryState, JobState, SlotState
 
 LEASE: Final = timedelta(seconds=90)
 RENEW_EVERY: Final = 30.0
@@ -129,6 +129,25 @@ def hand_back(sessions: Sessions, worker: str, *, at: datetime) -> None:
             .where(Job.worker == worker, _RUNNING[Job])
             .values(state=JobState.QUEUED, lease_until=None, worker=None)
         )
+
+
+def has_work(sessions: Sessions, worker: str, *, at: datetime) -> bool:
+    """Tell whether a worker is at a turn, a job or messages; so it heard a ring."""
+    held = (
+        select(ScheduleRun.id).where(
+            ScheduleRun.worker == worker,
+            _RUNNING[ScheduleRun],
+            ScheduleRun.due_at > at,
+        ),
+        select(Job.id).where(Job.worker == worker, _RUNNING[Job], Job.lease_until > at),
+        select(Delivery.id).where(
+            Delivery.worker == worker,
+            Delivery.state == DeliveryState.SENDING,
+            Delivery.due_at > at,
+        ),
+    )
+    with reading(sessions) as session:
+        return any(session.scalar(one.limit(1)) is not None for one in held)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ dead worker was here, its process number tells sooner.
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import select, update
@@ -15,22 +15,27 @@ from api.working.claims import hand_back
 from api.working.naming import is_dead
 from library.db import Sessions, reading
 from library.runtime import Runtime
+from library.settings import Settings
 from library.tables import Delivery, Job, ScheduleRun
-from library.vocabulary import DeliveryState, JobState, SlotState
+from library.vocabulary import Channel, DeliveryState, JobState, SlotState
+from notifier.fence import Fence, Trace
+from notifier.outcomes import AMBIGUOUS_WAIT
 
-AMBIGUOUS_FOR: Final = timedelta(minutes=10)
-"""A message that may be out rests so long before it is sent again."""
+# What the fence says of messages that are known to be out, or known not to be.
+_CERTAIN: Final = frozenset({Trace.MARKED, Trace.TAKEN})
 
 
 def take_back(runtime: Runtime, *, at: datetime) -> None:
     """Free turns, jobs and deliveries whose worker died here."""
-    sessions = runtime.sessions
-    for worker in _dead(sessions):
-        hand_back(sessions, worker, at=at)
-        with sessions.begin() as session:
-            _free_deliveries(
-                session, worker, at=at, writes_files=not runtime.settings.smtp_url
-            )
+    for worker in _dead(runtime.sessions):
+        take_back_from(runtime, worker, at=at)
+
+
+def take_back_from(runtime: Runtime, worker: str, *, at: datetime) -> None:
+    """Free turns, jobs and deliveries of a worker that is known to be gone."""
+    hand_back(runtime.sessions, worker, at=at)
+    with runtime.sessions.begin() as session:
+        _free_deliveries(session, runtime.settings, worker, at=at)
 
 
 def _dead(sessions: Sessions) -> Sequence[str]:
@@ -45,14 +50,37 @@ def _dead(sessions: Sessions) -> Sequence[str]:
 
 
 def _free_deliveries(
-    session: Session, worker: str, *, at: datetime, writes_files: bool
+    session: Session, settings: Settings, worker: str, *, at: datetime
 ) -> None:
     mine = (Delivery.worker == worker, Delivery.state == DeliveryState.SENDING)
-    if not writes_files:
-        # A server may have it: the answer can have been lost with the worker.
-        session.execute(
-            update(Delivery)
-            .where(*mine, Delivery.data_at.is_not(None), Delivery.due_at > at)
-            .values(worker=None, due_at=at + AMBIGUOUS_FOR)
+    marked = session.scalars(
+        select(Delivery).where(
+            *mine, Delivery.data_at.is_not(None), Delivery.due_at > at
         )
-    session.execute(update(Delivery).where(*mine).values(worker=None, due_at=at))
+    ).all()
+    for delivery in _in_doubt(marked, settings):
+        # A server may have it: the answer can have been lost with the worker.
+        delivery.worker, delivery.due_at = None, at + AMBIGUOUS_WAIT
+    session.flush()
+    session.execute(
+        update(Delivery)
+        .where(*mine)
+        .values(worker=None, due_at=at)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _in_doubt(marked: Sequence[Delivery], settings: Settings) -> list[Delivery]:
+    """Return those that may be out or not; most that a dead worker held are neither."""
+    if not marked:
+        return []
+    since = min(one.created_at for one in marked).date()
+    asked = {one.message_id for one in marked}
+    traces = Fence(settings.home).traces(asked, since=since)
+    return [
+        one
+        for one in marked
+        if traces.get(one.message_id) not in _CERTAIN
+        # A file is written over, and never comes twice.
+        and (settings.smtp_url or one.channel is not Channel.EMAIL)
+    ]

@@ -24,10 +24,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from api.working.bell import QUEUES, Ring, bell
-from api.working.claims import hand_back
-from api.working.leftovers import take_back
+from api.working.leftovers import take_back, take_back_from
 from api.working.naming import worker_name
 from api.working.scheduler import Beat, keep_time
+from api.working.watching import start_watching
 from api.working.worker import add_tasks, make_celery, own_queue
 from library.clock import utc_now
 from library.runtime import Runtime
@@ -123,15 +123,23 @@ def work(runtime: Runtime, *, queues: tuple[str, ...] = QUEUES, processes: int) 
     queue = own_queue(celery, name)
     add_tasks(celery, runtime, worker=name)
     stop = Event()
+
+    def start_anew() -> None:
+        _end_children()
+        # The next has this process's number: it could not tell that we are gone.
+        _let_go(runtime, name)
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 -- our own command again
+
     beat = Thread(
         target=keep_time,
-        args=(Beat(runtime, bell(celery), name, queue, _start_anew), stop),
+        args=(Beat(runtime, bell(celery), name, queue, start_anew), stop),
         name="beat",
         daemon=True,
     )
 
     def ready(**_: object) -> None:
         beat.start()
+        start_watching(runtime, stop)
 
     def leaving(**_: object) -> None:
         stop.set()
@@ -156,7 +164,7 @@ def work(runtime: Runtime, *, queues: tuple[str, ...] = QUEUES, processes: int) 
         quiet=True,
     )
     worker.start()
-    hand_back(runtime.sessions, name, at=utc_now())
+    _let_go(runtime, name)
 
 
 def wait_until(holds: Callable[[], bool], seconds: float) -> bool:
@@ -180,15 +188,9 @@ def _leave_late(runtime: Runtime, worker: str) -> None:
 
 def _let_go(runtime: Runtime, worker: str) -> None:
     try:
-        hand_back(runtime.sessions, worker, at=utc_now())
+        take_back_from(runtime, worker, at=utc_now())
     except DBAPIError:
         logger.warning("work in hand could not be handed back; its lease will run out")
-
-
-def _start_anew() -> None:
-    """Replace this process by a fresh one of the same command line."""
-    _end_children()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 -- our own command again
 
 
 def leave(code: int) -> None:

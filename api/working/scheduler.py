@@ -26,12 +26,13 @@ from api.working.bell import (
     job_call,
     turn_call,
 )
-from api.working.claims import ATTEMPTS, job_open, turn_due
+from api.working.claims import ATTEMPTS, has_work, job_open, turn_due
 from library.clock import utc_now
 from library.db import Sessions, reading
 from library.runtime import Runtime
 from library.tables import Delivery, Heartbeat, Job, Schedule, ScheduleRun
-from library.vocabulary import DeliveryState, SlotState
+from library.vocabulary import SlotState
+from notifier.outbox import OPEN
 
 TICK: Final = 5.0
 SWEEP_EVERY: Final = 15.0
@@ -39,7 +40,9 @@ HEARTBEAT_EVERY: Final = 20.0
 DEAF_AFTER: Final = 3 * HEARTBEAT_EVERY
 BATCH: Final = 100
 """Rings of one sweep, at most: a flood of rows must not flood the broker."""
-DELIVERIES_A_RING: Final = 50
+DELIVERIES_A_RING: Final = 200
+A_RING: Final = timedelta(minutes=3)
+"""How long one ring may deliver: far below what a worker gives it."""
 RINGS_TO_DELIVER: Final = 4
 
 logger = logging.getLogger(__name__)
@@ -63,6 +66,7 @@ TIMETABLE: Final = (
     Recurring("warn", every=timedelta(minutes=15)),
     Recurring("canary", every=timedelta(minutes=5)),
     Recurring("bounces", every=timedelta(minutes=10)),
+    Recurring("erasures", every=timedelta(minutes=5)),
     Recurring("tidy", hour=1),
     Recurring("infer", hour=2),
     Recurring("shelves", hour=3),
@@ -126,7 +130,7 @@ def rows_due(sessions: Sessions, *, at: datetime, limit: int = BATCH) -> list[Ca
             select(func.count()).select_from(
                 select(Delivery.id)
                 .where(
-                    Delivery.state.in_((DeliveryState.PENDING, DeliveryState.SENDING)),
+                    Delivery.state.in_(OPEN),
                     Delivery.due_at <= at,
                 )
                 .limit(DELIVERIES_A_RING * RINGS_TO_DELIVER)
@@ -221,7 +225,12 @@ class Beat:
         heard = heard_at(self.runtime.sessions, self.worker)
         if heard and (at - heard).total_seconds() < DEAF_AFTER:
             return
-        if now - self.listening_since > DEAF_AFTER:
+        if now - self.listening_since <= DEAF_AFTER:
+            return
+        if has_work(self.runtime.sessions, self.worker, at=at):
+            # Busy is not deaf: who does the work cannot answer for the heart.
+            self.listening_since = now
+        else:
             logger.error("no ring was answered for %d s; starting anew", DEAF_AFTER)
             self.listening_since = now
             self.deaf()

@@ -11,6 +11,7 @@ from waitress import create_server
 from api.app import create_app
 from api.working.bell import Ring, bell
 from api.working.listening import leave, working
+from api.working.watching import watching
 from api.working.worker import make_celery
 from library.runtime import Runtime
 
@@ -22,7 +23,7 @@ def serve(runtime: Runtime, *, host: str, port: int, ring: Ring | None = None) -
     app = create_app(runtime.settings, runtime.sessions)
     app.extensions["hamkhan-ring"] = ring
     server = create_server(app, host=host, port=port, threads=8, ident=None)
-    with _ended_by_sigterm():
+    with _ended_by_sigterm(), watching(runtime):
         server.run()
     server.close()
 

@@ -17,7 +17,7 @@ from api.working.claims import (
     kept,
     settle,
 )
-from api.working.scheduler import DELIVERIES_A_RING
+from api.working.scheduler import A_RING, DELIVERIES_A_RING
 from library.clock import utc_now
 from library.db import Sessions
 from library.errors import ServiceError
@@ -35,6 +35,7 @@ _MODULES = {
     "alert": "notifier.tasks",
     "bounces": "notifier.tasks",
     "canary": "notifier.tasks",
+    "erasures": "notifier.tasks",
     "tidy": "api.working.tidying",
     "warn": "api.working.warning",
 }
@@ -66,10 +67,11 @@ def do_deliveries(runtime: Runtime, *, worker: str, ring: Ring) -> int:
         at=utc_now(),
         worker=worker,
         limit=DELIVERIES_A_RING,
+        within=A_RING,
     )
-    tried: int = report.sent + report.withheld + report.retried + report.abandoned
-    if tried >= DELIVERIES_A_RING:
+    if report.more:
         ring(DELIVER_CALL)
+    tried: int = report.sent + report.withheld + report.retried + report.abandoned
     return tried
 
 

@@ -4,9 +4,7 @@ Once when the grace is over, then daily. What was told is noted after it was tak
 a mail server that is away delays it, and a kill in between may tell it twice.
 """
 
-import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,15 +13,16 @@ from typing import Any, Final
 
 from sqlalchemy import select
 
-from harvesters.fetching.fetch import Fetcher, post
 from harvesters.health import SourceWarning, due_warnings, note_warnings
 from library.db import Sessions, reading
+from library.fetching.fetch import Fetcher, post
 from library.i18n.messages import gettext, nearest_locale, ngettext
 from library.i18n.numbers import num
 from library.jobs import Progress, Work
 from library.runtime import Runtime
 from library.settings import Settings
 from library.tables import Staff
+from library.webhooks import Use, signed
 from notifier.staff_mail import Letter, send_letters
 
 EMAIL, WEBHOOK = "email", "webhook"
@@ -67,20 +66,6 @@ def warn(
     return WarningReport(mailed, called)
 
 
-def webhook_secret(settings: Settings) -> str:
-    """Return the secret by which a receiver knows our calls."""
-    key = hmac.new(settings.secret.encode(), b"webhook", hashlib.sha256).digest()
-    return "whsec_" + base64.b64encode(key).decode("ascii")
-
-
-def signature(secret: str, call_id: str, seconds: int, body: bytes) -> str:
-    """Return the `webhook-signature` of a call, as Standard Webhooks has it."""
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    signed = f"{call_id}.{seconds}.".encode() + body
-    digest = hmac.new(key, signed, hashlib.sha256).digest()
-    return "v1," + base64.b64encode(digest).decode("ascii")
-
-
 def call(
     settings: Settings,
     warnings: Sequence[SourceWarning],
@@ -96,19 +81,36 @@ def call(
     sources = [
         {"code": one.code, "failures": one.failures, "why": one.why} for one in warnings
     ]
-    body = json.dumps(
-        {"type": KIND, "timestamp": at.isoformat(), "data": {"sources": sources}},
-        ensure_ascii=False,
-    ).encode()
-    call_id, seconds = f"msg_{_key(warnings)[:24]}", int(at.timestamp())
-    headers = {
-        "Content-Type": "application/json",
-        "webhook-id": call_id,
-        "webhook-timestamp": str(seconds),
-        "webhook-signature": signature(
-            webhook_secret(settings), call_id, seconds, body
-        ),
-    }
+    post_news(
+        settings, KIND, {"sources": sources}, key=_key(warnings), fetcher=fetcher, at=at
+    )
+
+
+def post_news(
+    settings: Settings,
+    kind: str,
+    data: Mapping[str, Any],
+    *,
+    key: str,
+    fetcher: Fetcher,
+    at: datetime,
+) -> None:
+    """Post news to the webhook of the settings, signed.
+
+    Args:
+        settings: The installation's.
+        kind: What sort of news.
+        data: What it says, as JSON can hold it.
+        key: A hash, the same for the same news: the call's id is made of it.
+        fetcher: Reaches what may be reached.
+        at: Now.
+
+    Raises:
+        FetchFailed: It was not taken.
+    """
+    said = {"type": kind, "timestamp": at.isoformat(), "data": data}
+    body = json.dumps(said, ensure_ascii=False).encode()
+    headers = signed(settings, Use.WARNINGS, f"msg_{key[:24]}", body, at=at)
     post(fetcher, settings.warn_webhook, body, headers=headers, at=at)
 
 
@@ -144,13 +146,12 @@ def _letters(
             or one.branch_id == warning.branch_id
         ]
         if theirs:
-            yield _letter(settings, one.name, one.email, one.language, theirs)
+            yield _letter(one.name, one.email, one.language, theirs)
     if not staff:
-        yield _letter(settings, "", settings.contact, settings.language, warnings)
+        yield _letter("", settings.contact, settings.language, warnings)
 
 
 def _letter(
-    settings: Settings,
     name: str,
     address: str,
     language: str,
@@ -165,7 +166,6 @@ def _letter(
         num=num(len(warnings), locale),
     )
     lines = [_line(locale, warning) for warning in warnings]
-    lines += ["", f"{settings.base_url}/console"]
     return Letter(name, address, locale, subject, lines, _key(warnings))
 
 

@@ -1,1 +1,1 @@
-"""Reading a source over the network: guarded, polite, and at its own rhythm."""
+"""Reading a source over the network: polite, patient, and at its own rhythm."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from harvesters.fetching.fetch import OAI_PAGE, Fetched, Fetcher, fetch
 from library.errors import FetchFailed
+from library.fetching.fetch import OAI_PAGE, Fetched, Fetcher, fetch
 
 TRIES = 5
 LONGEST_WAIT = 60

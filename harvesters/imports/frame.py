@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from harvesters.imports.refusals import Refusals
 from harvesters.records import Rejected
+from harvesters.rows import insert_missing
 from library.db import Sessions
 from library.jobs import Progress
 from library.tables import Branch
@@ -48,7 +49,7 @@ def run_import(  # noqa: PLR0913 -- what is read, kept, stored, refused and told
     store: Store[Found],
     refusals: Refusals,
     progress: Progress,
-    may_keep: Callable[[Found], bool] = lambda _: True,
+    covered: Callable[[Session, list[Found]], list[Found]] = lambda _, found: found,
 ) -> ImportReport:
     """Store what was found, batch by batch.
 
@@ -59,7 +60,8 @@ def run_import(  # noqa: PLR0913 -- what is read, kept, stored, refused and told
         store: Stores the good ones of a batch.
         refusals: Lists the bad ones.
         progress: Told the number of rows.
-        may_keep: Tells whether a row may be stored at all; others are skipped.
+        covered: Tells in the same transaction what of a batch may be stored at all;
+            the others are skipped.
     """
     report = ImportReport(kind)
     for batch in found:
@@ -69,11 +71,11 @@ def run_import(  # noqa: PLR0913 -- what is read, kept, stored, refused and told
                 refusals.add(one)
             else:
                 good.append(one)
-        kept = [one for one in good if may_keep(one)]
-        added, changed = 0, 0
-        if kept:
+        kept, added, changed = good, 0, 0
+        if good:
             with sessions.begin() as session:
-                added, changed = store(session, kept)
+                kept = covered(session, good)
+                added, changed = store(session, kept) if kept else (0, 0)
         report = replace(
             report,
             read=report.read + len(batch),
@@ -89,12 +91,11 @@ def run_import(  # noqa: PLR0913 -- what is read, kept, stored, refused and told
 
 
 def branch_of_code(sessions: Sessions, code: str) -> int:
-    """Return a branch's id; it is made if there is none."""
+    """Return a branch's id; it is made, in the first one's zone, if there is none."""
     with sessions.begin() as session:
-        found = session.scalar(select(Branch.id).where(Branch.code == code))
-        if found is not None:
-            return found
-        branch = Branch(code=code, name=code)
-        session.add(branch)
-        session.flush()
-        return branch.id
+        found = select(Branch.id).where(Branch.code == code)
+        if session.scalar(found) is None:
+            first = session.scalar(select(Branch.zone).order_by(Branch.id).limit(1))
+            row = {"code": code, "name": code, "zone": first or "UTC"}
+            insert_missing(session, Branch, [row])  # two imports may be the first
+        return session.scalars(found).one()

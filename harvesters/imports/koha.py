@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import select
 
-from harvesters.fetching.fetch import Fetcher
 from harvesters.fetching.logins import login_of
 from harvesters.formats.tabular import Row
 from harvesters.harvesting import polite
@@ -25,6 +24,7 @@ from harvesters.koha import Koha
 from harvesters.sources import find_source
 from library.db import Sessions, reading
 from library.errors import InvalidInput
+from library.fetching.fetch import Fetcher
 from library.jobs import Progress, no_progress
 from library.settings import Settings
 from library.tables import Branch, Consent, Patron

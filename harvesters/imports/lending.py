@@ -16,7 +16,7 @@ from harvesters.imports.frame import (
 )
 from harvesters.imports.loans import (
     HarvestedLoan,
-    may_keep,
+    covered,
     open_register,
     read_loan,
     store_holds,
@@ -176,7 +176,7 @@ def _take(
         store=store,
         refusals=refusals,
         progress=progress,
-        may_keep=may_keep,
+        covered=covered,
     )
 
 

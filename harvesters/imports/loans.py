@@ -21,7 +21,7 @@ from harvesters.rows import batches
 from library.tables import BibRecord, Branch, Consent, Hold, Loan, Patron, Source
 from library.vocabulary import ConsentPurpose
 
-_REFS_AT_ONCE = 5000
+_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +121,35 @@ def read_loan(
     )
 
 
-def may_keep(loan: HarvestedLoan) -> bool:
-    """Tell whether the patron's consent covers this loan."""
-    leave = loan.reader.leave
-    if leave is None:
-        return False
-    if leave.covers_past:
-        return True
-    return loan.begins_at is not None and loan.begins_at >= leave.given_at
+def covered(session: Session, loans: Iterable[HarvestedLoan]) -> list[HarvestedLoan]:
+    """Return the loans that their patrons' consents cover.
+
+    A long file is read under what was agreed at its beginning, so each batch asks which
+    of these consents still live; they cannot be withdrawn until the transaction ends.
+    """
+    agreed = [
+        (leave.consent_id, loan)
+        for loan in loans
+        if (leave := loan.reader.leave) and _covers(leave, loan)
+    ]
+    # Who erases a patron holds them first, and then all that is theirs: so must we.
+    for some in batches(sorted({loan.reader.id for _, loan in agreed}), _AT_ONCE):
+        there = select(Patron.id).where(Patron.id.in_(some)).order_by(Patron.id)
+        session.scalars(there.with_for_update(read=True, key_share=True)).all()
+    live: set[int] = set()
+    for some in batches(sorted({consent_id for consent_id, _ in agreed}), _AT_ONCE):
+        given = (
+            select(Consent.id)
+            .where(Consent.id.in_(some), Consent.withdrawn_at.is_(None))
+            .order_by(Consent.id)
+        )
+        live.update(session.scalars(given.with_for_update(read=True)))
+    return [loan for consent_id, loan in agreed if consent_id in live]
+
+
+def _covers(leave: Leave, loan: HarvestedLoan) -> bool:
+    begins_at = loan.begins_at
+    return leave.covers_past or (begins_at is not None and begins_at >= leave.given_at)
 
 
 def store_loans(
@@ -241,7 +262,7 @@ def _known(
     session: Session, table: Any, ends: Any, system: str, refs: Sequence[str]
 ) -> dict[str, tuple[int, datetime | None]]:
     known: dict[str, tuple[int, datetime | None]] = {}
-    for some in batches(refs, _REFS_AT_ONCE):
+    for some in batches(refs, _AT_ONCE):
         rows = session.execute(
             select(table.ref, table.id, ends).where(
                 table.system == system, table.ref.in_(some)

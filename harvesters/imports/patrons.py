@@ -104,7 +104,7 @@ def store_patrons(
         Patron,
         [
             {"system": system, "external_id": ref, "created_at": at, **facts[ref]}
-            for ref in new
+            for ref in sorted(new)
         ],
     )
     changed = {ref for ref, row in known.items() if _facts_of(row) != facts[ref]}
@@ -173,8 +173,12 @@ def _branches(session: Session, patrons: Collection[HarvestedPatron]) -> dict[st
 
 
 def _known(session: Session, system: str, refs: Sequence[str]) -> dict[str, Patron]:
+    # Held in one order everywhere, or two writers could wait for each other.
     rows = session.scalars(
-        select(Patron).where(Patron.system == system, Patron.external_id.in_(refs))
+        select(Patron)
+        .where(Patron.system == system, Patron.external_id.in_(refs))
+        .order_by(Patron.id)
+        .with_for_update(key_share=True)
     )
     return {row.external_id: row for row in rows}
 

@@ -33,7 +33,7 @@ from harvesters.imports.rehearsal import rehearsal
 from harvesters.ingest import Origin, ingest
 from harvesters.reading import parser_of
 from harvesters.records import Harvested, HarvestedRecord, Heading, Rejected
-from harvesters.rows import batches
+from harvesters.rows import batches, insert_missing
 from library.db import Sessions
 from library.errors import InvalidInput
 from library.jobs import Progress, no_progress
@@ -106,18 +106,19 @@ def _origin(
     """Return where imported records belong: a source named after the system."""
     branch = branch_of_code(sessions, branch_code)
     with sessions() as session, session.begin():
-        source = session.scalar(select(Source).where(Source.code == system))
-        if source is None:
-            source = Source(
-                code=system,
-                kind=SourceKind.CSV,
-                url="",
-                branch_id=branch,
-                silent=True,
-                created_at=at,
-            )
-            session.add(source)
-            session.flush()
+        found = select(Source).where(Source.code == system)
+        if session.scalar(found) is None:
+            # Two imports may be the first at once.
+            first = {
+                "code": system,
+                "kind": SourceKind.CSV,
+                "url": "",
+                "branch_id": branch,
+                "silent": True,
+                "created_at": at,
+            }
+            insert_missing(session, Source, [first])
+        source = session.scalars(found).one()
         return Origin(source.id, source.code, source.branch_id, silent=True)
 
 

@@ -46,7 +46,12 @@ class Delivery(Base):
     """
 
     __tablename__ = "delivery"
-    __table_args__ = (Index(None, "state", "due_at"), Index(None, "patron_id"))
+    __table_args__ = (
+        Index(None, "state", "due_at"),
+        # What a patron waits for is found among any number of digests.
+        Index(None, "purpose", "state", "due_at"),
+        Index(None, "patron_id"),
+    )
 
     id: Mapped[pk]
     patron_id: Mapped[int] = mapped_column(ForeignKey("patron.id", ondelete="CASCADE"))

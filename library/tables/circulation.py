@@ -69,7 +69,9 @@ class ContactPoint(Base):
     id: Mapped[pk]
     patron_id: Mapped[int] = mapped_column(ForeignKey("patron.id", ondelete="CASCADE"))
     channel: Mapped[Channel]
-    address: Mapped[str] = mapped_column(String(500))
+    address: Mapped[str] = mapped_column(String(1000))
+    label: Mapped[str | None] = mapped_column(String(100))
+    """What the patron knows it by, where the address tells them nothing."""
     verified_at: Mapped[datetime | None]
     hard: Mapped[int] = mapped_column(default=0)
     soft: Mapped[int] = mapped_column(default=0)

@@ -117,7 +117,9 @@ class Interest(Base):
     ends_on: Mapped[date | None]
     warned_on: Mapped[date | None]
     rhythm: Mapped[Rhythm | None]
-    """Null: as the patron's preference says."""
+    """Null: as the patron's preference says. Off: its alerts are on the page alone."""
+    next_digest_at: Mapped[datetime | None] = mapped_column(index=True)
+    """When its alerts may ride next; null: with the patron's own rhythm."""
     created_at: Mapped[datetime]
 
 

@@ -1,4 +1,7 @@
-"""What carries messages: one module per channel, all of this shape."""
+"""What carries messages: one module per channel, all of this shape.
+
+`docs/channels.md` tells how to add one; `tests/notifier/test_channels.py` holds it.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime

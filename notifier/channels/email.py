@@ -206,10 +206,7 @@ def _address(smtp: smtplib.SMTP, message: Message, size: int, before: datetime) 
     Where the server allows it (RFC 2920) all three go at once: two ways to it and back
     for each message, and not four.
     """
-    sender = smtplib.quoteaddr(ascii_domain(message.envelope_sender))
-    to = smtplib.quoteaddr(ascii_domain(message.to.address))
-    if not (sender + to).isprintable():
-        raise DeliveryFailed("5.1.3 the address has a line break", permanent=True)
+    sender, to = _path(message.envelope_sender), _path(message.to.address)
     options = "".join(f" {option}" for option in _mail_options(smtp, message, size))
     commands = (f"MAIL FROM:{sender}{options}", f"RCPT TO:{to}", "DATA")
     if smtp.has_extn("pipelining"):
@@ -221,6 +218,14 @@ def _address(smtp: smtplib.SMTP, message: Message, size: int, before: datetime) 
     _require(*_asked(smtp, commands[1]))
     _require_time(before)
     _require(*_asked(smtp, commands[2]), start=True)
+
+
+def _path(address: str) -> str:
+    """Return an address as RFC 5321 (4.1.2) wants it in a command."""
+    path = ascii_domain(address)
+    if not path.isprintable() or "<" in path or ">" in path:
+        raise DeliveryFailed("5.1.3 the address is none", permanent=True)
+    return f"<{path}>"
 
 
 def _asked(smtp: smtplib.SMTP, command: str) -> _Reply:

@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from library.errors import DeliveryFailed
+from notifier.channels.patience import require_time
 from notifier.message import Message
 
 
@@ -30,12 +31,13 @@ class FileChannel:
         except OSError as error:
             raise DeliveryFailed(f"{self._folder}: {error}", ours=True) from error
 
-    def hand_over(self, message: Message, *, before: datetime) -> None:  # noqa: ARG002 -- a file cannot come twice
+    def hand_over(self, message: Message, *, before: datetime) -> None:
         """Write one message.
 
         Raises:
             DeliveryFailed: The disk is full, or the folder cannot be written.
         """
+        require_time(before)
         path = self._folder / file_name(message.message_id)
         draft = path.with_suffix(f".{os.getpid()}.part")
         try:

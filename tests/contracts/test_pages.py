@@ -21,7 +21,7 @@ from library.db import Sessions, make_engine, make_sessions
 from library.settings import Settings
 from library.tables import Base, Harvest, Patron, SignedIn, Staff
 from library.vocabulary import Channel, ReasonKind, Verdict
-from notifier.links import confirm_token, leave_token, verdict_token
+from notifier.links import confirm_token, leave_token, less_token, verdict_token
 from profiles import contacts
 from tests import databases
 from tests.browsing import Browser, Page, make_staff
@@ -99,6 +99,7 @@ def _furnished(settings: Settings, sessions: Sessions) -> House:
         "answer.ask": {
             "token": verdict_token(settings.secret, alerts[0].id, Verdict.WANTED)
         },
+        "less.ask": {"token": less_token(settings.secret, alerts[0].id, 0)},
         "leave.ask": {"token": leave_token(settings.secret, 1, "all")},
         "confirm.ask": {"token": confirm_token(settings.secret, point.id)},
         "sign_in.confirm": {"token": link.link.rpartition("/")[2]},
@@ -230,11 +231,14 @@ def test_every_post_of_a_form_answers_and_none_is_a_get(house: House) -> None:
             assert "GET" not in (rule.methods or ()), rule
 
 
-def test_no_page_has_script_or_style_of_its_own_or_asks_another_host(
+def test_no_page_has_script_or_style_within_it_or_asks_another_host(
     walked: Walk,
 ) -> None:
     for where, page in walked:
-        assert not page.find("//script|//style|//iframe|//object|//img[@src]"), where
+        assert not page.find("//style|//iframe|//object|//img[@src]"), where
+        for script in page.find("//script"):
+            assert script.get("src", "").startswith("/static/"), where
+            assert not script.text, where
         assert not page.find("//@style|//@*[starts-with(name(),'on')]"), where
         for address in page.find("//link/@href"):
             assert address.startswith("/static/"), (where, address)
@@ -254,7 +258,7 @@ def test_every_answer_is_guarded_by_headers(walked: Walk) -> None:
 
 def test_a_strangers_walk_meets_nobodys_data(house: House) -> None:
     # Pages opened by a link alone name the one it is for.
-    by_link = ("/answer/", "/sign-in/")
+    by_link = ("/answer/", "/less/", "/sign-in/")
     for address in addresses(house):
         page = house.visitors["a stranger"].open(address)
         if not address.startswith(by_link):

@@ -22,7 +22,7 @@ from library.db import Sessions, make_engine, make_sessions
 from library.settings import Settings
 from library.tables import Branch, Feedback, Harvest, Patron, Staff
 from library.vocabulary import ReasonKind, Verdict
-from notifier.links import leave_token, verdict_token
+from notifier.links import leave_token, less_token, verdict_token
 from tests import databases
 from tests.browsing import PASSWORD, make_staff
 from tests.factories import (
@@ -60,6 +60,7 @@ WORKS: Final = (
 OPEN: Final = ("/", "/privacy", "/sign-in", "/sign-in/code", "/erased", "/nowhere")
 MINE: Final = (
     "/me",
+    "/me/alerts",
     "/me/interests",
     "/me/hidden",
     "/me/preferences",
@@ -69,6 +70,7 @@ MINE: Final = (
 CONSOLE: Final = (
     "/console",
     "/console/sent",
+    "/console/stopped",
     "/console/rules?q=cosmos",
     "/console/view-as",
     "/console/models",
@@ -160,6 +162,7 @@ def _furnished(settings: Settings, sessions: Sessions) -> Site:
     by_link: dict[str, tuple[str, ...]] = {
         lang: (
             f"/answer/{verdict_token(settings.secret, alert_id, Verdict.WANTED)}",
+            f"/less/{less_token(settings.secret, alert_id, 0)}",
             f"/leave/{leave_token(settings.secret, 1, 'digest')}",
         )
         for lang, alert_id in alerts.items()

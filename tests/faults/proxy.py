@@ -36,8 +36,8 @@ class Proxy:
         self.go_on()
         self.reset()
 
-    def reset(self) -> None:
-        """End every connection at once, without a goodbye."""
+    def reset(self) -> int:
+        """End every connection at once, without a goodbye; return how many."""
         with self._lock:
             gone, self._open = self._open, set()
         for one in gone:
@@ -45,6 +45,7 @@ class Proxy:
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
                 one.shutdown(socket.SHUT_RDWR)  # wakes who waits for it
             one.close()
+        return len(gone)
 
     def stall(self) -> None:
         """Pass nothing on, and say nothing."""

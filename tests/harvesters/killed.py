@@ -2,9 +2,9 @@
 
 import sys
 
-from harvesters.fetching.fetch import Fetcher
 from harvesters.harvesting import harvest
 from library.db import make_engine, make_sessions
+from library.fetching.fetch import Fetcher
 from library.settings import Settings
 from tests.factories import NOON
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from harvesters.fetching.logins import Login, basic
-from tests.harvesters.loopback import Answer, Asked, Site
+from tests.loopback import Answer, Asked, Site
 
 CLIENT = Login("client", "a client's secret")
 COLLECTION = (

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from tests.factories import NOON
-from tests.harvesters.loopback import Answer, Asked
+from tests.loopback import Answer, Asked
 
 ENVELOPE = (
     '<?xml version="1.0"?><OAI-PMH xmlns="http://www.openarchives.org/OAI/2.0/">'

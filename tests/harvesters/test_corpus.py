@@ -9,12 +9,12 @@ from pathlib import Path
 import feedparser
 import pytest
 
-from harvesters.fetching.fetch import Fetcher
 from harvesters.formats.feed import parse_feed
 from harvesters.formats.json_feed import is_json_feed, parse_json_feed
 from harvesters.records import Harvested, HarvestedRecord, Rejected
 from harvesters.trying import try_sources
 from library.errors import MalformedRecord
+from library.fetching.fetch import Fetcher
 from tests.factories import NOON
 
 pytestmark = pytest.mark.slow

@@ -1,10 +1,10 @@
 import pytest
 
 from harvesters.discovery import FoundFeed, feeds_of_page, find_feeds
-from harvesters.fetching.fetch import Fetcher
 from library.errors import FetchFailed
+from library.fetching.fetch import Fetcher
 from tests.factories import NOON
-from tests.harvesters.loopback import Answer, Site
+from tests.loopback import Answer, Site
 
 PAGE = """<html><head><title>Kitabkhana</title>
 <link rel="alternate" type="application/rss+xml" href="/new.xml" title="تازه‌ها">

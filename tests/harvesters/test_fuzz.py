@@ -145,7 +145,6 @@ def test_nothing_but_records_and_refusals_comes_out(name: str) -> None:
 
     @settings(
         max_examples=60,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
     )
@@ -169,7 +168,6 @@ def test_fuzzed_for_long_it_neither_hangs_nor_grows(name: str) -> None:
 
         @settings(
             max_examples=300,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
         )

@@ -21,7 +21,7 @@ from library.tables import (
 from library.vocabulary import NewMeans, SourceKind
 from tests.factories import NOON, ada, make_alert
 from tests.harvesters.contents import catalogue
-from tests.harvesters.loopback import Answer, Asked, Site
+from tests.loopback import Answer, Asked, Site
 
 
 def entry(number: int, title: str = "", extra: str = "") -> str:

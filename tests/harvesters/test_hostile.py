@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from harvesters.fetching.fetch import Fetcher, Limits
 from harvesters.harvesting import HarvestReport, harvest
 from harvesters.sources import add_source, list_sources
 from library.db import Sessions, reading
+from library.fetching.fetch import Fetcher, Limits
 from library.settings import Settings
 from library.tables import BibRecord, Harvest, Source, Work
 from library.vocabulary import SourceKind
 from tests.factories import NOON
-from tests.harvesters.loopback import Answer, Guard, Site
+from tests.loopback import Answer, Guard, Site
 
 pytestmark = pytest.mark.slow
 

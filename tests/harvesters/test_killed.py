@@ -16,7 +16,7 @@ from library.vocabulary import SourceKind
 from tests import databases
 from tests.factories import NOON
 from tests.harvesters.contents import Rows, catalogue
-from tests.harvesters.loopback import Answer, Asked, Site
+from tests.loopback import Answer, Asked, Site
 
 pytestmark = pytest.mark.slow
 

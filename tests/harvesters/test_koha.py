@@ -20,7 +20,7 @@ from library.tables import BibRecord, Branch, Consent, Hold, Loan, Patron, Sourc
 from library.vocabulary import ConsentPurpose, SourceKind
 from tests.factories import NOON
 from tests.harvesters.koha_server import CLIENT, KohaServer
-from tests.harvesters.loopback import Answer, Site
+from tests.loopback import Answer, Site
 
 PATRONS = [
     {

@@ -28,6 +28,7 @@ from library.tables import (
 )
 from library.vocabulary import Channel, SuppressionKind, Verdict
 from tests.factories import NOON, ada, make_alert, make_loan, make_source
+from tests.races import meanwhile
 
 NOBODY = Actor()
 COSMOS = HarvestedRecord("1", "Cosmos", ("Carl Sagan",), year="1980")
@@ -286,3 +287,20 @@ def test_the_audit_says_who_did_what(sessions: Sessions) -> None:
     with reading(sessions) as session:
         actions = session.scalars(select(AuditEntry.action)).all()
     assert actions == ["work.join", "work.join.undone"]
+
+
+def test_two_librarians_who_join_the_same_works_do_not_block_each_other(
+    sessions: Sessions,
+) -> None:
+    take(sessions, COSMOS, KAYHAN)
+    with reading(sessions) as session:
+        one, other = ids(session, "Cosmos", "کیهان")
+
+    meanwhile(
+        sessions,
+        lambda session: session.get(Work, one, with_for_update=True),
+        lambda session: join_works(session, other, one, by=NOBODY, at=NOON),
+        then=lambda session: session.get(Work, other, with_for_update=True),
+    )
+
+    assert works(sessions) == {"کیهان": ["1", "2"]}

@@ -14,8 +14,8 @@ from library.settings import Settings
 from library.tables import Acquisition, BibRecord, Source
 from library.vocabulary import SourceKind
 from tests.factories import NOON
-from tests.harvesters.loopback import Answer, Site
 from tests.harvesters.repository import DIED, Item, Repository, years_of_items
+from tests.loopback import Answer, Site
 
 
 @dataclass

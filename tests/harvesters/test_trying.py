@@ -6,12 +6,12 @@ from typing import cast
 
 import pytest
 
-from harvesters.fetching.fetch import Fetcher
 from harvesters.formats.sniffing import kind_of
 from harvesters.trying import MOST_REJECTED, Refused, try_source, try_sources
+from library.fetching.fetch import Fetcher
 from library.vocabulary import SourceKind
 from tests.factories import NOON
-from tests.harvesters.loopback import Answer, Asked, Site
+from tests.loopback import Answer, Asked, Site
 
 RSS = b"""<?xml version="1.0"?><!-- a comment
 with <collection> in it --><rss version="2.0"><channel><title>t</title>

@@ -1,12 +1,18 @@
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError, IntegrityError, StatementError
 
-from library.db import Sessions, reading
-from library.tables import Branch, Loan, Patron
-from tests.factories import NOON, ada, make_branch, make_loan, make_work
+from library.db import Pour, Sessions, reading
+from library.tables import Branch, Heartbeat, Loan, Patron
+from tests.factories import (
+    NOON,
+    ada,
+    make_branch,
+    make_loan,
+    make_work,
+)
 
 
 def test_a_reading_transaction_refuses_every_change(sessions: Sessions) -> None:
@@ -52,3 +58,16 @@ def test_foreign_keys_are_kept(sessions: Sessions) -> None:
                 created_at=NOON,
             )
         )
+
+
+def test_rows_are_poured_in_as_they_would_be_added(sessions: Sessions) -> None:
+    tehran = timezone(timedelta(hours=3, minutes=30))
+    pour = Pour(Heartbeat, "worker", "at")
+    with sessions.begin() as session:
+        pour.rows(session, [])
+        pour.rows(session, [("a", NOON), ("b", NOON.astimezone(tehran))])
+        with pytest.raises(ValueError, match="naive"):
+            pour.rows(session, [("c", datetime(2026, 1, 1))])
+    with reading(sessions) as session:
+        found = session.scalars(select(Heartbeat).order_by(Heartbeat.worker))
+        assert [(one.worker, one.at) for one in found] == [("a", NOON), ("b", NOON)]

@@ -18,9 +18,15 @@ CUT = "cut"
 CUT_AFTER = "cut after taking"
 """Take the message, then close the connection instead of answering."""
 HANG = "hang"
+"""Say nothing."""
+HANG_AFTER = "hang after taking"
+"""Take the message, then say nothing."""
 
 Script = Callable[[str, str], str | None]
-"""From a verb (EHLO, MAIL, RCPT, DATA) and its recipient to an answer; None: yes."""
+"""From a verb and its recipient to an answer; None: yes.
+
+EHLO, MAIL, RCPT, READY (asked whether the message may follow), DATA (it followed).
+"""
 
 
 def always_yes(verb: str, recipient: str) -> str | None:
@@ -112,10 +118,27 @@ class MailServer:
 class _AnyPort(Controller):
     """Listens on a port that was free."""
 
+    def factory(self) -> SMTP:
+        return _Conversation(self.handler, **self.SMTP_kwargs)
+
     def _trigger_server(self) -> None:
         assert isinstance(self.server, asyncio.Server)
         self.port = self.server.sockets[0].getsockname()[1]
         super()._trigger_server()  # type: ignore[no-untyped-call]
+
+
+class _Conversation(SMTP):
+    """Also asks its script before a message may follow."""
+
+    async def smtp_DATA(self, arg: str) -> None:  # noqa: N802 -- aiosmtpd calls it so
+        to = self.envelope.rcpt_tos if self.envelope else []
+        handler = self.event_handler
+        assert isinstance(handler, _Handler)
+        answer = await handler.may_follow(to[0], self) if to else None
+        if answer:
+            await self.push(answer)
+        else:
+            await super().smtp_DATA(arg)
 
 
 class _Handler:
@@ -171,9 +194,13 @@ class _Handler:
     ) -> str:
         recipient = envelope.rcpt_tos[0]
         planned = self._owner.script("DATA", recipient)
-        if planned in {None, CUT_AFTER}:
+        if planned in {None, CUT_AFTER, HANG_AFTER}:
             self._keep(envelope, recipient, answered=planned is None)
         return await self._do(planned, server) or "250 2.0.0 taken"
+
+    async def may_follow(self, recipient: str, server: SMTP) -> str | None:
+        """Return what is said instead of 354, if anything."""
+        return await self._answer("READY", recipient, server)
 
     async def _answer(self, verb: str, recipient: str, server: SMTP) -> str | None:
         return await self._do(self._owner.script(verb, recipient), server, verb)
@@ -182,7 +209,7 @@ class _Handler:
         self, planned: str | None, server: SMTP, verb: str = "DATA"
     ) -> str | None:
         self._owner.verbs.append(verb)
-        if planned == HANG:
+        if planned in {HANG, HANG_AFTER}:
             await asyncio.sleep(30)
         if planned in {CUT, CUT_AFTER}:
             assert isinstance(server.transport, asyncio.Transport)

@@ -16,7 +16,8 @@ from library.vocabulary import (
     SuppressionKind,
     Verdict,
 )
-from notifier.alerting import make_alerts, queue_sign_in
+from notifier.alerting import make_alerts
+from notifier.asked_for import queue_sign_in
 from profiles import experiments, preferences
 from profiles.trials import Arm
 from tests.factories import (

@@ -1,11 +1,12 @@
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from library.db import Sessions, reading
 from library.settings import Settings
@@ -13,8 +14,17 @@ from library.tables import ContactPoint, LedgerEntry
 from notifier import links
 from notifier.bounces import Taken, parse_report, take_in
 from profiles.contacts import Trouble
-from tests.factories import NOON, cy
-from tests.notifier.cast import Outbox, a_digest_for_ada, deliver, only
+from tests.factories import NOON, ada, cy
+from tests.notifier.cast import (
+    Outbox,
+    a_digest_for_ada,
+    alert,
+    deliver,
+    deliveries,
+    matched,
+    only,
+)
+from tests.races import meanwhile
 
 SAMPLES = sorted((Path(__file__).parent / "returned").glob("*.eml"))
 HOUR = timedelta(hours=1)
@@ -107,6 +117,54 @@ def test_without_a_tag_the_message_id_leads_there(
     assert point(sessions).hard == 1
 
 
+def weekly(
+    sessions: Sessions, own: Settings, *, weeks: int, reported: set[int], lag: timedelta
+) -> list[int]:
+    """Send a digest a week, taken by a server that passes it on.
+
+    Of some weeks' it says after a while that nobody is there. Returns in which weeks
+    one was sent.
+    """
+    waiting: dict[datetime, int] = {}
+    sent_in = []
+    with sessions.begin() as session:
+        patron = ada(session)
+    for week in range(weeks):
+        at = NOON + 7 * week * DAY
+        for due in [due for due in waiting if due <= at]:
+            raw = sample("postfix-unknown", tag=tag(own, waiting.pop(due)))
+            take_in(sessions, own, raw, at=due)
+        with sessions.begin() as session:
+            matched(session, patron, [f"Work of week {week}"], at=at)
+        alert(sessions, own, at)
+        if deliver(sessions, own, Outbox(), at=at).sent:
+            sent_in.append(week)
+            if week in reported:
+                waiting[at + lag] = deliveries(sessions)[-1].id
+    return sent_in
+
+
+@pytest.mark.parametrize("lag", [timedelta(seconds=5), 5 * DAY, 8 * DAY])
+def test_a_server_that_passes_mail_on_and_returns_it_hides_no_dead_address(
+    sessions: Sessions, own: Settings, lag: timedelta
+) -> None:
+    sent_in = weekly(sessions, own, weeks=6, reported=set(range(6)), lag=lag)
+
+    assert sent_in == ([0, 1, 2] if lag > 7 * DAY else [0, 1])
+    assert point(sessions).stopped_at is not None
+
+
+def test_one_that_came_back_is_forgotten_when_the_next_did_not(
+    sessions: Sessions, own: Settings
+) -> None:
+    lag = timedelta(seconds=5)
+
+    sent_in = weekly(sessions, own, weeks=6, reported={0, 3}, lag=lag)
+
+    assert sent_in == [0, 1, 2, 3, 4, 5]
+    assert (point(sessions).hard, point(sessions).stopped_at) == (0, None)
+
+
 def test_the_same_again_counts_for_nothing(
     sessions: Sessions, own: Settings, sent: int
 ) -> None:
@@ -114,6 +172,26 @@ def test_the_same_again_counts_for_nothing(
     take_in(sessions, own, raw, at=NOON + HOUR)
 
     assert take_in(sessions, own, raw, at=NOON + HOUR) is Taken.REPEATED
+    assert point(sessions).hard == 1
+
+
+def test_the_same_twice_at_one_moment_counts_once(
+    sessions: Sessions, own: Settings, sent: int
+) -> None:
+    raw = sample("postfix-unknown", tag=tag(own, sent))
+    taken: list[Taken] = []
+
+    def take(_: Session) -> None:
+        taken.append(take_in(sessions, own, raw, at=NOON + HOUR))
+
+    meanwhile(
+        sessions,
+        lambda session: session.scalars(select(ContactPoint).with_for_update()).all(),
+        take,
+        take,
+    )
+
+    assert sorted(taken) == [Taken.COUNTED, Taken.REPEATED]
     assert point(sessions).hard == 1
 
 

@@ -1,4 +1,5 @@
 import contextlib
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,6 +15,7 @@ from library.tables import (
     ContactPoint,
     Delivery,
     Feedback,
+    Guardian,
     Impression,
     LedgerEntry,
     Patron,
@@ -27,9 +29,12 @@ from library.vocabulary import (
     Rhythm,
     Verdict,
 )
-from notifier import links
-from notifier.alerting import queue_confirm, queue_sign_in
-from notifier.delivery import LEASE, claim_due, deliver_due, holds
+from notifier import links, lots
+from notifier.asked_for import queue_confirm, queue_sign_in
+from notifier.delivery import deliver_due
+from notifier.outbox import LEASE, claim_due, mark
+from notifier.outcomes import AGAIN
+from notifier.resting import holds
 from profiles import contacts, preferences
 from tests.factories import NOON, ada, cy, make_loan, make_patron
 from tests.notifier.cast import (
@@ -42,6 +47,7 @@ from tests.notifier.cast import (
     deliveries,
     matched,
     only,
+    point_of,
     states,
 )
 
@@ -218,6 +224,27 @@ def test_a_worker_that_lost_its_claim_settles_nothing(
     )
 
 
+def test_while_a_message_leaves_no_other_goes_to_the_same_patron(
+    sessions: Sessions, settings: Settings
+) -> None:
+    """Or two workers at once would pass a cap of one."""
+    first = a_digest_for_ada(sessions, settings)
+    with sessions.begin() as session:
+        claims = claim_due(
+            session, "w2", at=NOON, limit=5, channels=frozenset({Channel.EMAIL})
+        )
+        mark(session, claims, at=NOON)
+        session.add(_again(claims[0].delivery))
+    server = Outbox()
+
+    assert deliver(sessions, settings, server).sent == 0
+    with sessions.begin() as session:
+        session.execute(
+            update(Delivery).where(Delivery.id == first).values(state="sent")
+        )
+    assert deliver(sessions, settings, server, at=NOON + 2 * MINUTE).sent == 1
+
+
 def test_a_patron_erased_while_sending_leaves_nothing(
     sessions: Sessions, settings: Settings
 ) -> None:
@@ -334,9 +361,10 @@ def test_what_changes_while_others_are_sent_counts_too(
 def test_an_answer_counts_whatever_becomes_of_the_next(
     sessions: Sessions, settings: Settings
 ) -> None:
-    """The database goes away while the server reads; it is back for the settling."""
+    """The database goes away while the server reads; it is back later."""
+    count = 3 * lots.TOGETHER
     with sessions.begin() as session:
-        for number in range(26):  # one more than a batch
+        for number in range(count):
             patron = make_patron(session, f"P{number}", consents=tuple(ConsentPurpose))
             matched(session, patron, [f"For {number}"])
     alert(sessions, settings)
@@ -344,20 +372,20 @@ def test_an_answer_counts_whatever_becomes_of_the_next(
     outbox = Outbox()
 
     def away(*_: object) -> None:
-        if len(outbox.taken) == 25:
+        if len(outbox.taken) >= lots.TOGETHER:
             raise ConnectionError("the database is away")
 
     event.listen(engine, "before_cursor_execute", away)
     with contextlib.suppress(ConnectionError):
         deliver(sessions, settings, outbox)
     event.remove(engine, "before_cursor_execute", away)
-    assert len(outbox.taken) == 25
+    assert lots.TOGETHER <= len(outbox.taken) < count
 
-    report = deliver(sessions, settings, outbox, at=NOON + LEASE)
+    report = deliver(sessions, settings, outbox, at=NOON + LEASE + MINUTE)
 
-    assert len(outbox.taken) == 26
+    assert len({one.message_id for one in outbox.taken}) == len(outbox.taken) == count
     assert set(states(sessions)) == {DeliveryState.SENT}
-    assert report.sent == 2
+    assert report.sent >= count - lots.TOGETHER
 
 
 def test_a_work_borrowed_in_between_is_left_out(
@@ -414,11 +442,18 @@ def test_past_its_time_a_digest_is_withheld_and_its_alerts_ride_in_the_next(
     }
 
 
+@pytest.mark.parametrize("later", [(), (BUSY,), (BUSY, BUSY)])
 def test_what_may_be_out_never_rides_again(
-    sessions: Sessions, settings: Settings
+    sessions: Sessions, settings: Settings, later: tuple[DeliveryFailed, ...]
 ) -> None:
+    """Whatever became of attempts after the one that nobody knows of."""
     delivery_id = a_digest_for_ada(sessions, settings)
     deliver(sessions, settings, Outbox(CUT))
+    for number, failure in enumerate(later, 1):
+        report = deliver(
+            sessions, settings, Outbox(failure), at=NOON + number * 60 * MINUTE
+        )
+        assert report.retried == 1
 
     deliver(sessions, settings, Outbox(), at=NOON + 7 * DAY)
 
@@ -464,6 +499,66 @@ def test_above_the_cap_a_message_waits_until_the_week_is_over(
     alert(sessions, capped, NOON + 7 * DAY + MINUTE)
     deliver(sessions, capped, outbox, at=NOON + 7 * DAY + MINUTE)
     assert len(outbox.taken) == 2
+
+
+def test_what_just_left_counts_for_the_next_one_to_the_same_patron(
+    sessions: Sessions, settings: Settings
+) -> None:
+    """Both were claimed and read before the first one left."""
+    first = a_digest_for_ada(sessions, settings)
+    with sessions.begin() as session:
+        session.add(_again(session.get_one(Delivery, first)))
+    server = Outbox()
+
+    report = deliver(sessions, replace(settings, message_cap=1), server)
+
+    assert len(server.taken) == 1
+    assert (report.sent, report.held) == (1, 1)
+    assert [one.cause for one in deliveries(sessions)] == [None, "cap"]
+
+
+@pytest.mark.parametrize("together", [1, 2, 25])
+def test_the_next_one_to_a_patron_leaves_when_the_one_before_is_settled(
+    sessions: Sessions,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    together: int,
+) -> None:
+    """While a lot leaves the next one is marked, but not for the same patrons."""
+    monkeypatch.setattr(lots, "TOGETHER", together)
+    first = a_digest_for_ada(sessions, settings)
+    with sessions.begin() as session:
+        session.add(_again(session.get_one(Delivery, first)))
+        matched(session, cy(session), ["Solaris"])
+    alert(sessions, settings)
+    seen: list[list[DeliveryState]] = []
+    server = Outbox(then=lambda: seen.append(states(sessions)[:2]))
+
+    report = deliver(sessions, settings, server)
+
+    assert report.sent == 3
+    order = [one.to.address.partition("@")[0] for one in server.taken]
+    again = order.index("ada", order.index("ada") + 1)
+    assert seen[again] == [DeliveryState.SENT, DeliveryState.SENDING]
+
+
+def test_an_address_that_was_refused_is_not_tried_for_the_next_child(
+    sessions: Sessions, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lots, "TOGETHER", 1)
+    with sessions.begin() as session:
+        parent = make_patron(session, "Parent")
+        point_of(session, parent).hard = 1  # one more stops it
+        for name in ("Di", "Ed"):
+            child = make_patron(session, name, consents=tuple(ConsentPurpose))
+            session.add(Guardian(patron_id=child.id, guardian_id=parent.id))
+            matched(session, child, [f"For {name}"])
+    alert(sessions, settings)
+    server = Outbox(REFUSED)
+
+    report = deliver(sessions, settings, server)
+
+    assert (report.abandoned, report.withheld, len(server.taken)) == (1, 1, 0)
 
 
 def test_page_deliveries_need_no_address_and_no_server(
@@ -517,6 +612,26 @@ def test_a_sign_in_passes_pause_and_quiet_hours_and_leaves_no_words_behind(
         assert session.scalars(select(LedgerEntry.body)).all() == [None]
 
 
+def test_a_sign_in_goes_before_the_digests_that_wait(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        for number in range(3):
+            patron = make_patron(session, f"P{number}", consents=tuple(ConsentPurpose))
+            matched(session, patron, [f"For {number}"])
+    alert(sessions, settings)
+    with sessions.begin() as session:
+        queue_sign_in(
+            session, settings, ada(session).id, link="https://x", code="1", at=NOON
+        )
+    outbox = Outbox()
+
+    deliver(sessions, settings, outbox, at=NOON + MINUTE, limit=2)
+
+    purposes = [one.purpose for one in outbox.taken]
+    assert purposes == [Purpose.SIGN_IN, Purpose.DIGEST]
+
+
 def test_a_sign_in_link_is_not_sent_when_it_is_over(
     sessions: Sessions, settings: Settings
 ) -> None:
@@ -560,6 +675,51 @@ def test_a_limit_takes_up_no_more(sessions: Sessions, settings: Settings) -> Non
     assert states(sessions) == [DeliveryState.SENT, DeliveryState.PENDING]
 
 
+def test_with_a_slow_server_what_was_sent_is_settled_before_the_others_leave(
+    sessions: Sessions, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lots, "FRESH", timedelta())
+    monkeypatch.setattr(lots, "SETTLED_WITHIN", timedelta())
+    with sessions.begin() as session:
+        for name in ("Di", "Ed", "Flo"):
+            patron = make_patron(session, name, consents=tuple(ConsentPurpose))
+            matched(session, patron, [f"For {name}"])
+    alert(sessions, settings)
+    seen: list[int] = []
+    server = Outbox(
+        then=lambda: seen.append(states(sessions).count(DeliveryState.SENT))
+    )
+
+    report = deliver(sessions, settings, server)
+
+    assert report.sent == 3
+    assert seen == [0, 1, 2]
+
+
+def test_when_its_time_is_over_what_is_left_is_free_at_once(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        matched(session, ada(session), ["Contact"])
+        matched(session, cy(session), ["Solaris"])
+    alert(sessions, settings)
+    server = Outbox(then=lambda: time.sleep(3))
+
+    first = deliver_due(
+        sessions,
+        settings,
+        at=NOON,
+        worker="w1",
+        within=timedelta(seconds=3),
+        channels={Channel.EMAIL: server},
+    )
+
+    assert (first.sent, first.more) == (1, True)
+    assert states(sessions) == [DeliveryState.SENT, DeliveryState.PENDING]
+    second = deliver(sessions, settings, server, at=NOON + MINUTE)
+    assert (second.sent, second.more) == (1, False)
+
+
 def test_a_new_address_is_asked_before_any_digest_goes_there(
     sessions: Sessions, settings: Settings
 ) -> None:
@@ -596,3 +756,17 @@ def test_a_folder_that_cannot_be_written_holds_the_channel(
     settings.mail.unlink()
     later = NOON + 6 * MINUTE
     assert deliver_due(sessions, settings, at=later, worker="w1").sent == 1
+
+
+def _again(delivery: Delivery) -> Delivery:
+    """Return one more delivery of what another carries."""
+    return Delivery(
+        patron_id=delivery.patron_id,
+        purpose=Purpose.DIGEST,
+        channel=Channel.EMAIL,
+        due_at=NOON,
+        not_after=NOON + 8 * DAY,
+        message_id="<again@library.test>",
+        parameters={AGAIN: delivery.id},
+        created_at=NOON,
+    )

@@ -1,3 +1,4 @@
+import resource
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -7,14 +8,19 @@ import pytest
 from library.db import Sessions, reading
 from library.settings import Settings
 from library.vocabulary import Channel, DeliveryState
-from notifier.delivery import LEASE, claim_due, deliver_due, holds
-from notifier.fence import KEPT_FOR, SENT_BEFORE, Fence
+from notifier import outbox
+from notifier.delivery import deliver_due
+from notifier.fence import KEPT_FOR, SENT_BEFORE, Fence, Trace
 from notifier.ledger import ledger
+from notifier.outbox import LEASE, claim_due
+from notifier.resting import holds
 from tests.factories import NOON, ada, cy
 from tests.notifier.cast import (
+    MINUTE,
     Outbox,
     a_digest_for_ada,
     alert,
+    alerts,
     deliver,
     deliveries,
     matched,
@@ -146,6 +152,111 @@ def test_killed_after_the_answer_it_does_not_go_again(
 
     assert (report.sent, outbox.taken) == (1, [])
     assert only(sessions).state is DeliveryState.SENT
+
+
+@pytest.mark.parametrize(("left", "rides_again"), [(False, True), (True, False)])
+def test_what_was_marked_and_never_left_rides_again(
+    sessions: Sessions, settings: Settings, left: bool, rides_again: bool
+) -> None:
+    """Killed among its messages: those still to come are known not to be out."""
+    delivery_id = a_digest_for_ada(sessions, settings)
+    fence = Fence(settings.home)
+    fence.trouble(sessions, at=NOON)
+    with sessions.begin() as session:
+        claims = claim_due(
+            session, "dead", at=NOON, limit=5, channels=frozenset({Channel.EMAIL})
+        )
+        outbox.mark(session, claims, at=NOON)
+    fence.marked([only(sessions).message_id], at=NOON)
+    if left:
+        fence.leaving(only(sessions).message_id, at=NOON)
+    fence.close()
+
+    too_late = NOON + 7 * DAY
+    assert deliver(sessions, settings, Outbox(), at=too_late).withheld == 1
+
+    carrier = None if rides_again else delivery_id
+    assert [one.delivery_id for one in alerts(sessions)] == [carrier]
+
+
+def test_nothing_leaves_that_the_fence_cannot_write_down(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+    in_the_way = settings.home / "fence" / f"sent-{NOON.date().isoformat()}"
+    in_the_way.mkdir(parents=True)
+    server = Outbox()
+
+    report = deliver(sessions, settings, server)
+
+    assert (report.sent, report.retried, server.taken) == (0, 1, [])
+    in_the_way.rmdir()
+    assert deliver(sessions, settings, server, at=NOON + 6 * MINUTE).sent == 1
+
+
+@pytest.mark.parametrize(
+    "torn",
+    [
+        b"3 <torn@lib",
+        b"3",
+        b"3 <torn@library.test>\0\0\0",
+        b"\0" * 512,
+        b"3 <torn@\xff\xfe>",
+        b"\xda",
+        b"7 <torn@library.test>\nno such line\n\n",
+    ],
+    ids=[
+        "half a line",
+        "its first letter",
+        "a block not written",
+        "nothing but such blocks",
+        "what is no text",
+        "half a letter",
+        "lines of something else",
+    ],
+)
+def test_a_list_torn_by_a_power_cut_is_read_and_goes_on(
+    settings: Settings, torn: bytes
+) -> None:
+    fence = Fence(settings.home)
+    fence.sent("<before@library.test>", at=NOON)
+    fence.close()
+    path = settings.home / "fence" / f"sent-{NOON.date().isoformat()}"
+    with path.open("ab") as file:
+        file.write(torn)
+
+    fence.leaving("<after@library.test>", at=NOON)
+    fence.close()
+
+    asked = {"<before@library.test>", "<after@library.test>"}
+    assert fence.traces(asked) == {
+        "<before@library.test>": Trace.TAKEN,
+        "<after@library.test>": Trace.LEFT,
+    }
+    assert asked <= fence.traces().keys()
+    assert fence.lists(asked) == {"<before@library.test>"}
+    assert "<torn@library.test>" not in fence.traces()
+
+
+def test_what_does_not_fit_on_a_full_disk_is_not_written_down(
+    settings: Settings,
+) -> None:
+    fence = Fence(settings.home)
+    fence.sent("<before@library.test>", at=NOON)
+    size = (settings.home / "fence" / f"sent-{NOON.date().isoformat()}").stat().st_size
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 9, limits[1]))
+    try:
+        with pytest.raises(OSError, match="no room"):
+            fence.sent("<torn@library.test>", at=NOON)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    fence.sent("<after@library.test>", at=NOON)
+
+    assert fence.lists({"<torn@library.test>", "<after@library.test>"}) == {
+        "<after@library.test>"
+    }
 
 
 def test_what_went_out_long_ago_is_forgotten(

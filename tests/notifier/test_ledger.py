@@ -1,13 +1,14 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from library.db import Sessions, reading
 from library.errors import Conflict, DeliveryFailed, NotFound
 from library.settings import Settings
-from library.vocabulary import DeliveryState
+from library.vocabulary import ConsentPurpose, DeliveryState
 from notifier import ledger
-from tests.factories import NOON, cy
+from tests.factories import NOON, cy, make_patron
 from tests.notifier.cast import (
     MINUTE,
     Outbox,
@@ -19,6 +20,7 @@ from tests.notifier.cast import (
     matched,
     only,
 )
+from tests.races import meanwhile
 
 HOUR = timedelta(hours=1)
 
@@ -50,6 +52,25 @@ def test_what_waits_shows_where_it_would_go(
     (row,) = rows(sessions)
     assert (row.address, row.state) == ("ada@patrons.test", DeliveryState.PENDING)
     assert row.subject is None
+
+
+def test_other_branches_messages_crowd_out_none_of_a_branchs(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        navid = make_patron(
+            session, "Navid", branch="north", consents=tuple(ConsentPurpose)
+        )
+        matched(session, navid, ["Contact"])
+    alert(sessions, settings)
+    with sessions.begin() as session:
+        matched(session, cy(session), ["Solaris"])
+    alert(sessions, settings)
+
+    (newest,) = rows(sessions, limit=1)
+    (norths,) = rows(sessions, limit=1, branch_id=navid.branch_id)
+
+    assert norths.patron_id == navid.id != newest.patron_id
 
 
 def test_the_newest_first_one_patron_one_state_or_a_page(
@@ -97,6 +118,26 @@ def test_what_is_still_on_its_way_is_not_sent_again(
 
     with pytest.raises(Conflict), sessions.begin() as session:
         ledger.resend(session, delivery_id, NOON)
+
+
+def test_pressed_twice_at_once_it_is_sent_again_once(
+    sessions: Sessions, settings: Settings
+) -> None:
+    first = a_digest_for_ada(sessions, settings)
+    deliver(sessions, settings, Outbox())
+
+    def again(session: Session) -> None:
+        ledger.resend(session, first, NOON + HOUR)
+
+    with pytest.raises(Conflict, match="still on its way"):
+        meanwhile(sessions, again, again)
+    assert len(deliveries(sessions)) == 2
+
+    outbox = Outbox()
+    deliver(sessions, settings, outbox, at=NOON + HOUR)
+    with sessions.begin() as session:  # when it has gone it may go once more
+        ledger.resend(session, deliveries(sessions)[-1].id, NOON + HOUR)
+    assert len(outbox.taken) == 1
 
 
 def test_cancelled_it_never_goes(sessions: Sessions, settings: Settings) -> None:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from library.db import Sessions, reading
 from library.settings import Settings
 from library.vocabulary import Channel, ConsentPurpose, DeliveryState
-from notifier.delivery import holds
+from notifier.resting import holds
 from tests.factories import NOON, make_patron
 from tests.notifier.cast import MINUTE, Outbox, alert, deliver, matched, states
 
@@ -68,3 +68,33 @@ def test_the_brake_stops_all_above_it_and_says_so(
     assert len(outbox.taken) == 2
     deliver(sessions, braked, outbox, at=NOON + DAY + MINUTE)
     assert states(sessions) == [DeliveryState.SENT] * 3
+
+
+def test_no_more_leave_in_an_hour_than_the_mail_server_takes(
+    sessions: Sessions, settings: Settings
+) -> None:
+    slow = replace(settings, hourly_rate=2)
+    waiting(sessions, slow, *(f"{name}@x.test" for name in "abcde"))
+    outbox = Outbox()
+    taken = []
+    for minute in (0, 10, 50, 61, 70, 122):
+        deliver(sessions, slow, outbox, at=NOON + minute * MINUTE)
+        taken.append(len(outbox.taken))
+
+    assert taken == [2, 2, 2, 4, 4, 5]
+
+
+def test_two_workers_share_what_is_left(sessions: Sessions, settings: Settings) -> None:
+    """Each claims while the other has sent nothing yet."""
+    slow = replace(settings, hourly_rate=3)
+    waiting(sessions, slow, *(f"{name}@x.test" for name in "abcdef"))
+    second = Outbox()
+
+    def beside() -> None:
+        if len(first.taken) == 1:
+            deliver(sessions, slow, second, worker="w2")
+
+    first = Outbox(then=beside)
+    deliver(sessions, slow, first)
+
+    assert len(first.taken) + len(second.taken) == 3

@@ -1,3 +1,4 @@
+import string
 from datetime import timedelta
 
 import pytest
@@ -53,17 +54,10 @@ def test_altered_anywhere_it_is_refused() -> None:
     token = verdict_token(KEY, 7, Verdict.WANTED, at=NOON)
 
     for place in range(len(token)):
-        other = "A" if token[place] != "A" else "B"
-        altered = token[:place] + other + token[place + 1 :]
-        with pytest.raises(NotAllowed):
-            _read_strictly(altered, token)
-
-
-def _read_strictly(altered: str, token: str) -> None:
-    """Read; the last sign of a signature has bits that say nothing."""
-    read = read_verdict(KEY, altered, at=NOON)
-    if altered[:-1] == token[:-1] and read == read_verdict(KEY, token, at=NOON):
-        raise NotAllowed("the same bits")
+        for other in set(string.ascii_letters + string.digits + "-_") - {token[place]}:
+            altered = token[:place] + other + token[place + 1 :]
+            with pytest.raises(NotAllowed):
+                read_verdict(KEY, altered, at=NOON)
 
 
 @pytest.mark.parametrize("token", ["", "x", ".", "a.b", "سلام"])

@@ -2,23 +2,30 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from library.db import Sessions, reading
 from library.settings import Settings
 from library.tables import Alert, Delivery, Patron, Preference
-from library.vocabulary import ConsentPurpose, DeliveryState, Rhythm
-from notifier.message import Message
+from library.vocabulary import ConsentPurpose, Rhythm
+from notifier.outbox import OPEN
 from profiles import preferences
 from tests.factories import make_patron, make_work
-from tests.notifier.cast import Outbox, alert, deliver, make_match
+from tests.notifier.cast import Outbox, make_match
+from tests.notifier.lives import (
+    THROUGH_2027,
+    came_once_each,
+    mails_to,
+    of_one_patron_each,
+    tell,
+)
 
 WEEK = timedelta(days=7)
 MINUTE = timedelta(minutes=1)
@@ -27,7 +34,6 @@ ZONES = (
     *("Asia/Tehran", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe"),
     *("Pacific/Apia", "Africa/Casablanca", "America/New_York", "UTC"),
 )
-OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
 _numbers = count()
 
 
@@ -51,10 +57,7 @@ class Life:
 minutes = st.integers(0, 24 * 60 - 1)
 lives = st.builds(
     Life,
-    # Through both changes of the clock in 2027, north and south.
-    start=st.datetimes(
-        datetime(2027, 2, 20), datetime(2027, 11, 20), timezones=st.just(UTC)
-    ),
+    start=THROUGH_2027,
     zone=st.sampled_from(ZONES),
     rhythm=st.sampled_from([Rhythm.DAILY, Rhythm.WEEKLY, Rhythm.MONTHLY]),
     weekday=st.integers(0, 6),
@@ -73,12 +76,6 @@ lives = st.builds(
     paused=st.builds(list),
 )
 given_lives = given(life=lives)
-of_one_patron_each = settings(
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    # One life takes a second: making a failing one shorter would take minutes.
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
 
 
 @given_lives
@@ -106,25 +103,24 @@ def lived(sessions: Sessions, settings: Settings, life: Life) -> None:
     for after, what in life.steps:
         at += after
         happen(sessions, life, patron, what, at)
-        alert(sessions, house, at)
-        deliver(sessions, house, outbox, at=at)
+        tell(sessions, house, outbox, at)
     with sessions.begin() as session:
         preferences.resume(session, patron.id, at=at)
         preferences.change(session, patron.id, at=at, at_least=1)
     life.paused = [(start, min(end, at)) for start, end in life.paused]
     for moment in when_something_is_due(sessions, patron, at):
-        alert(sessions, house, moment)
-        deliver(sessions, house, outbox, at=moment)
+        tell(sessions, house, outbox, moment)
 
-    sent = [one.date for one in outbox.taken if one.to.name == patron.name]
+    sent = [one.date for one in mails_to(patron, outbox)]
     assert_none_in_quiet_hours(life, sent)
     assert_none_above_the_cap(life, sent)
     assert_none_while_paused(life, sent)
-    assert_each_alert_came_once(sessions, patron, outbox.taken)
+    came_once_each(sessions, patron, outbox)
 
 
 def born(sessions: Sessions, life: Life) -> Patron:
     with sessions.begin() as session:
+        session.execute(delete(Patron))  # or earlier lives would be lived on beside
         name = f"Reader{next(_numbers)}"
         patron = make_patron(session, name, consents=tuple(ConsentPurpose))
         preference = session.get_one(Preference, patron.id)
@@ -209,19 +205,3 @@ def assert_none_above_the_cap(life: Life, sent: list[datetime]) -> None:
 def assert_none_while_paused(life: Life, sent: list[datetime]) -> None:
     for start, end in life.paused:
         assert not [at for at in sent if start <= at < end]
-
-
-def assert_each_alert_came_once(
-    sessions: Sessions, patron: Patron, taken: list[Message]
-) -> None:
-    with reading(sessions) as session:
-        rows = session.execute(
-            select(Alert, Delivery)
-            .join(Delivery, Delivery.id == Alert.delivery_id)
-            .where(Alert.patron_id == patron.id)
-        ).all()
-    mails = {one.message_id: one for one in taken}
-    assert len(mails) == len(taken)
-    for one, delivery in rows:
-        assert delivery.state is DeliveryState.SENT, (one.id, delivery.cause)
-        assert f"/answer/{one.id}~" in mails[delivery.message_id].text

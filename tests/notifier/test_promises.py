@@ -23,11 +23,14 @@ from library.vocabulary import (
     SuppressionKind,
     Verdict,
 )
+from notifier.asked_for import queue_sign_in
 from profiles import preferences
+from profiles.causes import Cause
 from profiles.feedback import record_verdict
 from profiles.suppression import suppress
-from tests.factories import NOON, ada, bo, make_loan, make_patron, make_work
+from tests.factories import NOON, ada, bo, cy, make_loan, make_patron, make_work
 from tests.notifier.cast import (
+    MINUTE,
     Outbox,
     alert,
     alerts,
@@ -120,6 +123,39 @@ def test_over_a_random_history_no_work_comes_twice_and_none_that_was_met(
     _assert_all_accounted_for(sessions)
 
 
+@pytest.mark.parametrize(
+    ("rhythm", "life"),
+    [
+        pytest.param(Rhythm.DAILY, 36 * HOUR, id="a daily digest, 36 hours"),
+        pytest.param(Rhythm.WEEKLY, 6 * 24 * HOUR, id="a weekly one, 6 days"),
+        pytest.param(Rhythm.MONTHLY, 14 * 24 * HOUR, id="a monthly one, 14 days"),
+        pytest.param(None, HOUR / 4, id="a link to sign in, 15 minutes"),
+    ],
+)
+def test_each_kind_goes_until_its_time_is_over_and_never_later(
+    sessions: Sessions, settings: Settings, rhythm: Rhythm | None, life: timedelta
+) -> None:
+    with sessions.begin() as session:
+        for patron in (ada(session), cy(session)):
+            if rhythm is None:
+                link = "https://x.test"
+                queue_sign_in(
+                    session, settings, patron.id, link=link, code="1", at=NOON
+                )
+                continue
+            preferences.change(session, patron.id, at=NOON, rhythm=rhythm)
+            matched(session, patron, [f"For {patron.name}"])
+    alert(sessions, settings)
+    outbox = Outbox()
+
+    in_time = deliver(sessions, settings, outbox, at=NOON + life - MINUTE, limit=1)
+    too_late = deliver(sessions, settings, outbox, at=NOON + life + MINUTE)
+
+    assert (in_time.sent, too_late.sent, too_late.withheld) == (1, 0, 1)
+    assert len(outbox.taken) == 1
+    assert deliveries(sessions)[-1].cause == Cause.EXPIRED
+
+
 def _daily(session: Session, name: str) -> Patron:
     patron = make_patron(session, name, consents=tuple(ConsentPurpose))
     preferences.change(session, patron.id, at=NOON, rhythm=Rhythm.DAILY)
@@ -198,7 +234,8 @@ def test_only_delivery_hands_a_message_to_a_channel_and_only_behind_the_gate() -
     for path in _modules():
         name = path.relative_to(ROOT).as_posix()
         code = path.read_text(encoding="utf-8")
-        if name != "notifier/delivery.py" and "channels/" not in name:
+        carrying = {"notifier/delivery.py", "notifier/carriers.py"}
+        if name not in carrying and "channels/" not in name:
             assert "notifier.channels" not in code, name
             asks_whether_mail_works = name == "api/commands/doctor.py"
             assert asks_whether_mail_works or "import smtplib" not in code, name

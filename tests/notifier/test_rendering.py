@@ -1,5 +1,6 @@
 import re
 from dataclasses import replace
+from datetime import date
 from html import unescape
 
 import lxml.html
@@ -10,7 +11,7 @@ from library.settings import Settings
 from library.tables import Delivery
 from library.vocabulary import Channel, Purpose, Rhythm
 from notifier.contents import Entry
-from notifier.digest import Digest, arrange
+from notifier.digest import Digest, Ending, arrange
 from notifier.message import Mailbox, Message, to_bytes
 from notifier.rendering import (
     Recipient,
@@ -96,15 +97,18 @@ def digest_of(*works: Entry, limit: int = 20) -> Digest[Entry]:
     return arrange(works, limit=limit)
 
 
+ENDING = replace(
+    digest_of(*WORKS), ending=(Ending("Solaris", date(2027, 3, 1), "gregorian"),)
+)
+
+
 def a_message(to: Recipient, *works: Entry, limit: int = 20) -> Message:
-    return render_digest(
-        SETTINGS,
-        a_delivery(),
-        to,
-        digest_of(*(works or WORKS), limit=limit),
-        {5: "Ursula K. Le Guin"},
-        at=NOON,
-    )
+    return of_digest(to, digest_of(*(works or WORKS), limit=limit))
+
+
+def of_digest(to: Recipient, digest: Digest[Entry]) -> Message:
+    labels = {5: "Ursula K. Le Guin"}
+    return render_digest(SETTINGS, a_delivery(), to, digest, labels, at=NOON)
 
 
 def all_messages(to: Recipient) -> dict[str, Message]:
@@ -113,6 +117,8 @@ def all_messages(to: Recipient) -> dict[str, Message]:
         "two works": a_message(to),
         "more": a_message(to, limit=1),
         "discreet": a_message(replace(to, discreet=True)),
+        "ending": of_digest(to, ENDING),
+        "discreet ending": of_digest(replace(to, discreet=True), ENDING),
         "sign in": render_sign_in(
             SETTINGS,
             a_delivery(Purpose.SIGN_IN),
@@ -322,3 +328,18 @@ def test_made_again_it_is_the_same_to_the_last_byte(to: Recipient) -> None:
 )
 def test_the_foot_says_how_often(rhythm: Rhythm, said: str) -> None:
     assert said in a_message(replace(ENGLISH, rhythm=rhythm)).text
+
+
+@READERS
+def test_what_does_not_fit_is_one_link_to_all_alerts(to: Recipient) -> None:
+    message = a_message(to, limit=1)
+
+    assert "https://books.test/me/alerts" in message.text
+    assert 'href="https://books.test/me/alerts"' in message.html
+
+
+def test_a_discreet_mail_names_no_interest_that_ends() -> None:
+    message = of_digest(replace(ENGLISH, discreet=True), ENDING)
+
+    assert "Solaris" not in message.text + message.html
+    assert "https://books.test/me/interests" in message.text

@@ -58,7 +58,7 @@ def test_success_clears_what_was_counted() -> None:
 
 
 @given(st.lists(st.sampled_from([*Trouble, None]), max_size=30))
-def test_it_is_stopped_by_two_hard_six_soft_in_a_row_or_a_complaint(
+def test_it_is_stopped_by_two_hard_six_soft_in_a_row_a_complaint_or_its_end(
     events: list[Trouble | None],
 ) -> None:
     health, hard, soft, stopped = Health(), 0, 0, False
@@ -70,7 +70,8 @@ def test_it_is_stopped_by_two_hard_six_soft_in_a_row_or_a_complaint(
         health = after_trouble(health, event, at=NOON)
         hard += event is Trouble.HARD
         soft += event is Trouble.SOFT
-        stopped = stopped or hard >= 2 or soft >= 6 or event is Trouble.COMPLAINT
+        at_once = event in {Trouble.COMPLAINT, Trouble.GONE}
+        stopped = stopped or hard >= 2 or soft >= 6 or at_once
 
         assert (health.stopped_at is not None) == stopped
 

@@ -19,6 +19,7 @@ from profiles.interests import (
     ProfileView,
     add_interest,
     change_interest,
+    end_on,
     list_profiles,
     remove_interest,
     show_interest,
@@ -111,9 +112,8 @@ def test_only_what_is_given_changes(sessions: Sessions, patron_id: int) -> None:
     interest_id = _add(sessions, patron_id, "Stars")
     with sessions.begin() as session:
         change_interest(session, patron_id, interest_id, weight=2.5)
-        change_interest(
-            session, patron_id, interest_id, active=False, ends_on=date(2026, 4, 1)
-        )
+        end_on(session, patron_id, interest_id, date(2026, 4, 1))
+        change_interest(session, patron_id, interest_id, active=False)
         change_interest(session, patron_id, interest_id, alerts=False, follow=True)
 
     with reading(sessions) as session:

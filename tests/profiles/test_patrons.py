@@ -25,6 +25,7 @@ def known(sessions: Sessions) -> dict[str, int]:
         pytest.param(" ada ", "ada", id="with blanks"),
         pytest.param("test:ada", "ada", id="system and number"),
         pytest.param("koha:B-1", "twin", id="system tells twins apart"),
+        pytest.param("Ada@patrons.test", "ada", id="e-mail address"),
     ],
 )
 def test_a_patron_is_found(
@@ -46,6 +47,18 @@ def test_a_number_two_systems_know_needs_the_system(
 ) -> None:
     with reading(sessions) as session, pytest.raises(Conflict, match="koha, test"):
         find(session, "B-1")
+
+
+def test_an_address_of_a_family_names_nobody(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        for name in ("Ada", "Cy"):
+            make_patron(session, name, address="home@patrons.test")
+
+    with reading(sessions) as session:
+        with pytest.raises(Conflict, match="several patrons: test:ada, test:cy"):
+            find(session, "home@patrons.test")
+        with pytest.raises(NotFound, match="no patron has the address"):
+            find(session, "else@patrons.test")
 
 
 def test_a_patron_is_shown_in_plain_values(sessions: Sessions) -> None:

@@ -4,10 +4,11 @@ import pytest
 
 from library.db import Sessions, reading
 from library.errors import InvalidInput, NotFound
-from library.tables import Branch, Preference
+from library.tables import Branch, Interest, Preference
 from library.vocabulary import Channel, Rhythm
 from profiles import preferences
-from tests.factories import NOON, ada, cy
+from profiles.interests import set_rhythm
+from tests.factories import NOON, ada, cy, make_interest
 
 DAY = timedelta(days=1)
 
@@ -117,3 +118,34 @@ def test_a_reader_of_persian_has_the_jalali_calendar_unless_they_chose(
         assert preferences.calendar_of(persian) == "jalali"
         persian.calendar = "gregorian"
         assert preferences.calendar_of(persian) == "gregorian"
+
+
+@pytest.mark.parametrize(
+    ("language", "calendar", "due"),
+    [
+        ("en", "jalali", datetime(2026, 3, 21, 8, tzinfo=UTC)),
+        ("fa_IR", None, datetime(2026, 3, 21, 8, tzinfo=UTC)),
+        ("fa_IR", "gregorian", datetime(2026, 4, 1, 8, tzinfo=UTC)),
+    ],
+    ids=["another calendar", "another language's calendar", "the same calendar"],
+)
+def test_in_another_calendar_the_months_digest_moves_at_once(
+    sessions: Sessions, language: str, calendar: str | None, due: datetime
+) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+        preferences.change(session, patron.id, at=NOON, rhythm=Rhythm.MONTHLY)
+        row = session.get_one(Preference, patron.id)
+        row.next_digest_at = datetime(2026, 4, 1, 8, tzinfo=UTC)
+        interest = make_interest(session, patron, "Stars")
+        set_rhythm(session, patron.id, interest.id, Rhythm.MONTHLY, at=NOON)
+
+    with sessions.begin() as session:
+        preferences.speak(
+            session, patron.id, language, calendar=calendar, digits=None, at=NOON
+        )
+
+    with reading(sessions) as session:
+        told = session.get_one(Preference, patron.id).next_digest_at
+        own = session.get_one(Interest, interest.id).next_digest_at
+    assert (told, own) == (due, due)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -133,8 +134,11 @@ def test_quiet_hours_always_end(zone: str, start: int, end: int, now: datetime) 
         assert moment < until < moment + timedelta(hours=27)
 
 
-def test_fr8_one_digest_per_local_date_in_every_zone_and_change_of_2027() -> None:
+def test_fr8_one_digest_per_local_date_in_every_zone_and_change_of_2027(
+    record_property: Callable[[str, object], None],
+) -> None:
     """Each half hour from 00:00 to 03:30 cannot be set; each hour can."""
+    record_property("size", len(available_timezones()))
     for zone in sorted(available_timezones()):
         for first in _around_changes(zone):
             for hour in range(4):
@@ -142,7 +146,10 @@ def test_fr8_one_digest_per_local_date_in_every_zone_and_change_of_2027() -> Non
 
 
 @pytest.mark.parametrize("half", range(8))
-def test_fr8_every_half_hour_is_one_moment_of_its_date(half: int) -> None:
+def test_fr8_every_half_hour_is_one_moment_of_its_date(
+    half: int, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("size", len(available_timezones()))
     wall = time(half // 2, half % 2 * 30)
     for zone in sorted(available_timezones()):
         place = ZoneInfo(zone)

@@ -8,9 +8,17 @@ from sqlalchemy.orm import Session
 from library.db import Sessions, reading
 from library.tables import Consent, Feedback, Hold, Loan, Patron, Setting
 from library.vocabulary import Channel, ConsentPurpose, Verdict
+from profiles import consent
 from recommender.catalogue import read_work_ids
-from recommender.interactions import Signals, Stretch, read_codes, read_signals
+from recommender.interactions import (
+    Signals,
+    Stretch,
+    lock_patrons,
+    read_codes,
+    read_signals,
+)
 from tests.factories import NOON, ada, bo, cy, make_loan, make_patron, make_work
+from tests.races import meanwhile
 
 NIGHT = datetime(2026, 3, 1, 23, 59, tzinfo=UTC)
 LATER = NOON + timedelta(days=30)
@@ -203,3 +211,18 @@ def _judge(session: Session, patron: Patron, work_id: int, verdict: Verdict) -> 
             via=Channel.PAGE,
         )
     )
+
+
+def test_a_consent_that_is_withdrawn_meanwhile_counts(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        patron_id = ada(session).id
+    learning: dict[int, bool] = {}
+
+    waited = meanwhile(
+        sessions,
+        lambda s: consent.withdraw(s, patron_id, ConsentPurpose.MODEL, at=NOON),
+        lambda s: learning.update(lock_patrons(s, [patron_id])),
+    )
+
+    assert waited == [True]
+    assert learning == {patron_id: False}

@@ -9,6 +9,7 @@ from library.vocabulary import Channel, Verdict
 from recommender.heard import heard_of
 from recommender.strengths import KINDS, read_strengths, set_strengths
 from tests.factories import NOON, ada, bo, make_loan, make_work
+from tests.races import meanwhile
 
 
 def test_a_loan_one_half_life_old_counts_half(sessions: Sessions) -> None:
@@ -53,6 +54,18 @@ def test_nothing_is_heard_of_who_has_not_agreed(sessions: Sessions) -> None:
 
     with reading(sessions) as session:
         assert heard_of(session, patron.id, at=NOON) == []
+
+
+def test_two_who_set_weights_at_once_both_count(sessions: Sessions) -> None:
+    meanwhile(
+        sessions,
+        lambda session: set_strengths(session, {"loan": 2.0}),
+        lambda session: set_strengths(session, {"hold": 0.5}),
+    )
+
+    with reading(sessions) as session:
+        weights = read_strengths(session).weights
+    assert (weights["loan"], weights["hold"]) == (2.0, 0.5)
 
 
 def test_what_is_not_set_keeps_its_weight(sessions: Sessions) -> None:

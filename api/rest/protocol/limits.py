@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import delete
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from library.counting import count_calls
 from library.tables import CallCount
 
 CALLS_PER_MINUTE: Final = 300
@@ -39,7 +39,7 @@ def take(session: Session, caller: str, *, limit: int, at: datetime) -> Allowanc
         at: The moment.
     """
     window = at.replace(second=0, microsecond=0)
-    calls = _count(session, caller, window)
+    calls = count_calls(session, caller, window)
     if calls == 1:  # the minutes before are of no use any more
         before = (CallCount.caller == caller) & (CallCount.window < window)
         session.execute(delete(CallCount).where(before))
@@ -61,15 +61,3 @@ def headers(allowance: Allowance) -> dict[str, str]:
     if allowance.used_up:
         told["Retry-After"] = str(allowance.resets_in)
     return told
-
-
-def _count(session: Session, caller: str, window: datetime) -> int:
-    dialect = session.get_bind().dialect.name
-    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
-    counted = insert(CallCount).values(caller=caller, window=window, calls=1)
-    return session.execute(
-        counted.on_conflict_do_update(
-            index_elements=[CallCount.caller, CallCount.window],
-            set_={"calls": CallCount.calls + 1},
-        ).returning(CallCount.calls)
-    ).scalar_one()

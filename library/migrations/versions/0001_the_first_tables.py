@@ -586,7 +586,8 @@ def upgrade() -> None:
             ),
             nullable=False,
         ),
-        sa.Column("address", sa.String(length=500), nullable=False),
+        sa.Column("address", sa.String(length=1000), nullable=False),
+        sa.Column("label", sa.String(length=100), nullable=True),
         sa.Column("verified_at", library.db.UtcDateTime(timezone=True), nullable=True),
         sa.Column("hard", sa.Integer(), nullable=False),
         sa.Column("soft", sa.Integer(), nullable=False),
@@ -682,6 +683,11 @@ def upgrade() -> None:
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.create_index(
             batch_op.f("ix_delivery_patron_id"), ["patron_id"], unique=False
+        )
+        batch_op.create_index(
+            batch_op.f("ix_delivery_purpose_delivery_state_delivery_due_at"),
+            ["purpose", "state", "due_at"],
+            unique=False,
         )
         batch_op.create_index(
             batch_op.f("ix_delivery_state_delivery_due_at"),
@@ -1294,6 +1300,9 @@ def upgrade() -> None:
             ),
             nullable=True,
         ),
+        sa.Column(
+            "next_digest_at", library.db.UtcDateTime(timezone=True), nullable=True
+        ),
         sa.Column("created_at", library.db.UtcDateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["interest_profile_id"],
@@ -1314,6 +1323,9 @@ def upgrade() -> None:
             batch_op.f("ix_interest_kind_interest_squash"),
             ["kind", "squash"],
             unique=False,
+        )
+        batch_op.create_index(
+            batch_op.f("ix_interest_next_digest_at"), ["next_digest_at"], unique=False
         )
 
     op.create_table(
@@ -1645,6 +1657,7 @@ def downgrade() -> None:
 
     op.drop_table("ledger_entry")
     with op.batch_alter_table("interest", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_interest_next_digest_at"))
         batch_op.drop_index(batch_op.f("ix_interest_kind_interest_squash"))
 
     op.drop_table("interest")
@@ -1711,6 +1724,9 @@ def downgrade() -> None:
     op.drop_table("feedback")
     with op.batch_alter_table("delivery", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_delivery_state_delivery_due_at"))
+        batch_op.drop_index(
+            batch_op.f("ix_delivery_purpose_delivery_state_delivery_due_at")
+        )
         batch_op.drop_index(batch_op.f("ix_delivery_patron_id"))
 
     op.drop_table("delivery")

@@ -1,6 +1,7 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from click.testing import Result
 from sqlalchemy import select
 
-from api.commands.doctor import _looked, examine_mail
+from api.commands.doctor import _looked, examine_channels, examine_mail
 from api.working.tasks import record_heartbeat
 from library.clock import utc_now
 from library.db import Sessions, reading
@@ -17,7 +18,10 @@ from library.settings import Settings
 from library.staff import check_password, find_key
 from library.tables import ApiKey, Branch, Delivery, ModelVersion, Staff
 from library.vocabulary import Channel, ModelState, Purpose
+from library.webhooks import Use, secret_of
+from notifier.resting import hold
 from tests.factories import NOON, ada, make_branch
+from tests.notifier.mail_server import MailServer
 
 Run = Callable[..., Result]
 
@@ -43,6 +47,13 @@ def test_init_tells_what_there_is(run: Run, settings: Settings) -> None:
     assert told["branch"] == "main"
 
 
+def test_the_secret_of_the_app_is_printed(run: Run, settings: Settings) -> None:
+    printed = run("app-secret").stdout.strip()
+
+    assert printed == secret_of(settings, Use.APP)
+    assert printed != run("source", "webhook-secret").stdout.strip()
+
+
 def test_an_up_to_date_database_is_left_alone(run: Run) -> None:
     assert run("db", "upgrade").stdout == "Nothing was to do.\n"
 
@@ -61,11 +72,26 @@ def test_a_new_installation_is_well(run: Run) -> None:
         "migrations",
         "queue",
         "mail",
+        "channels",
         "fence",
         "model",
         "deliveries",
     ]
     assert "no worker is running" in findings["queue"]["found"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_channel_that_was_refused_is_named(
+    sessions: Sessions, settings: Settings
+) -> None:
+    with sessions.begin() as session:
+        until = utc_now() + timedelta(minutes=5)
+        hold(session, Channel.WEBHOOK, "the server answered 401", until=until)
+
+    finding = examine_channels(Runtime(settings, sessions))
+
+    assert not finding.ok
+    assert finding.found == "webhook: the server answered 401"
 
 
 @pytest.mark.slow
@@ -110,6 +136,33 @@ def test_a_mail_server_that_is_away_is_not_ok(runtime: Runtime, tmp_path: Path) 
     assert not finding.ok
     assert finding.part == "mail"
     assert finding.do
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("base_url", "contact", "ok", "said"),
+    [
+        ("http://127.0.0.1:8000", "us@library.test", False, "HAMKHAN_BASE_URL"),
+        ("https://library.test", "library@localhost", False, "HAMKHAN_CONTACT"),
+        ("http://library.test", "us@library.test", True, "one-click"),
+        ("https://library.test", "us@library.test", True, ""),
+    ],
+)
+def test_mail_that_no_patron_could_use_is_told_of(
+    runtime: Runtime, base_url: str, contact: str, ok: bool, said: str
+) -> None:
+    with MailServer() as server:
+        settings = replace(
+            runtime.settings,
+            smtp_url=server.url,
+            base_url=base_url,
+            contact=contact,
+        )
+        finding = examine_mail(Runtime(settings, runtime.sessions))
+
+    assert finding.ok is ok
+    assert said in finding.do
+    assert bool(said) == bool(finding.do)
 
 
 def test_a_librarian_gets_an_account(run: Run, sessions: Sessions) -> None:

@@ -13,9 +13,17 @@ from library.errors import DeliveryFailed
 from library.runtime import Runtime
 from library.settings import Settings
 from library.vocabulary import DeliveryState
+from profiles import contacts
 from tests.command_line import invoke
-from tests.factories import NOON
-from tests.notifier.cast import Outbox, a_digest_for_ada, deliver, deliveries, only
+from tests.factories import NOON, ada
+from tests.notifier.cast import (
+    Outbox,
+    a_digest_for_ada,
+    deliver,
+    deliveries,
+    only,
+    point_of,
+)
 from tests.notifier.dumps import dump, restore
 from tests.notifier.test_bounces import sample
 
@@ -86,6 +94,23 @@ def test_returned_mail_is_taken_in_from_a_folder(
     # A report that is older than two weeks counts for nothing; today is long after.
     assert run("bounces", folder).output == "1 too old\n"
     assert run("bounces", folder).output == "nothing came back\n"
+
+
+def test_stopped_addresses_are_listed_and_lifted(run: Run, sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        point = point_of(session, ada(session))
+        contacts.stop(session, point.id, at=NOON)
+
+    listed = json.loads(run("bounces", "--stopped", "--json").output)
+    lifted = run("bounces", "--lift", str(point.id))
+
+    assert [(one["id"], one["address"]) for one in listed] == [
+        (point.id, point.address)
+    ]
+    assert lifted.exit_code == 0
+    assert point.address not in lifted.output
+    assert json.loads(run("bounces", "--stopped", "--json").output) == []
+    assert "there is no contact point" in run("bounces", "--lift", "999").output
 
 
 def test_which_mailbox_must_be_said(run: Run) -> None:

@@ -321,6 +321,8 @@ def test_a_rule_needs_an_end_a_reason_and_a_target(
 
     assert page.status == 422
     assert page.find(f"//*[@role='alert']//a[@href='#{field}']")
+    assert page.find(f"//input[@id='{field}'][@aria-invalid]")
+    assert page.find(f"//*[@id='{field}-refused']")
     with sessions() as session:
         assert session.scalars(select(Rule)).all() == []
 

@@ -6,11 +6,11 @@ from sqlalchemy import select
 from library.clock import utc_now
 from library.db import Sessions
 from library.settings import Settings
-from library.tables import Alert, Feedback
-from library.vocabulary import Channel, Verdict
+from library.tables import Alert, Delivery, Feedback
+from library.vocabulary import Channel, DeliveryState, Purpose, Verdict
 from notifier.links import VERDICT_LIFE, leave_token, verdict_token
 from tests.browsing import Browser, visitor
-from tests.factories import ada, cy, make_alert, make_work
+from tests.factories import NOON, ada, cy, make_alert, make_work
 
 
 @pytest.fixture
@@ -52,6 +52,29 @@ def test_the_button_stores_it_without_signing_in(
     browser.press(page, "Not for me")
 
     assert verdicts(sessions) == [(Verdict.NOT_FOR_ME, Channel.EMAIL)]
+
+
+def test_an_answer_to_what_the_app_told_is_known_as_that(
+    browser: Browser, settings: Settings, sessions: Sessions, alert: Alert
+) -> None:
+    with sessions.begin() as session:
+        delivery = Delivery(
+            patron_id=alert.patron_id,
+            purpose=Purpose.DIGEST,
+            channel=Channel.WEBHOOK,
+            state=DeliveryState.SENT,
+            due_at=NOON,
+            not_after=NOON,
+            message_id="<1@library.test>",
+            created_at=NOON,
+        )
+        session.add(delivery)
+        session.flush()
+        session.get_one(Alert, alert.id).delivery_id = delivery.id
+
+    browser.press(browser.open(link(settings, alert)), "Save")
+
+    assert verdicts(sessions) == [(Verdict.WANTED, Channel.WEBHOOK)]
 
 
 def test_the_last_verdict_wins_and_can_be_taken_back(

@@ -1,12 +1,15 @@
 """Interests: said once however they are spelled, weighed, switched, removed."""
 
+from datetime import date, timedelta
+
 import pytest
 from sqlalchemy import select
 
+from library.clock import utc_now
 from library.db import Sessions
 from library.settings import Settings
 from library.tables import Interest, Patron
-from library.vocabulary import InterestKind
+from library.vocabulary import InterestKind, Rhythm
 from tests.browsing import Browser, signed_in
 from tests.factories import ada, cy, make_interest, make_work
 
@@ -82,6 +85,95 @@ def test_weight_state_and_end_are_stored_from_either_calendar(
     assert str(interest.ends_on) == "2027-03-20"
 
 
+def test_an_end_can_be_taken_back(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    with sessions.begin() as session:
+        interest = make_interest(session, patron, "Astronomy")
+        interest.ends_on = date(2027, 3, 20)
+
+    page = browser.open("/me/interests")
+    assert page.find(f"//input[@id='ends-{interest.id}']/@value") == ["2027-03-20"]
+    browser.press(page, "Store: Astronomy", ends_on="")
+
+    assert [i.ends_on for i in stored(sessions)] == [None]
+
+
+def test_an_end_stands_in_the_patrons_calendar_and_is_read_back_so(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    with sessions.begin() as session:
+        make_interest(session, patron, "Astronomy").ends_on = date(2027, 3, 20)
+        session.get_one(Patron, patron.id).calendar = "jalali"
+        session.get_one(Patron, patron.id).digits = "persian"
+
+    page = browser.open("/me/interests")
+    assert page.find("//input[@name='ends_on']/@value") == ["۱۴۰۵/۱۲/۲۹"]
+    browser.press(page, "Store: Astronomy")
+
+    assert [str(i.ends_on) for i in stored(sessions)] == ["2027-03-20"]
+
+
+@pytest.mark.parametrize(
+    ("days", "says", "button"),
+    [
+        (-1, "Ended on", "Bring it back: Astronomy"),
+        (7, "Ends on", "Let it go on: Astronomy"),
+    ],
+    ids=["ended", "ends in a week"],
+)
+def test_an_end_is_told_and_taken_back_by_one_press(
+    browser: Browser,
+    sessions: Sessions,
+    patron: Patron,
+    days: int,
+    says: str,
+    button: str,
+) -> None:
+    end = utc_now().date() + timedelta(days)
+    with sessions.begin() as session:
+        make_interest(session, patron, "Astronomy").ends_on = end
+
+    page = browser.open("/me/interests")
+    assert says in page.main
+    page = browser.press(page, button)
+
+    assert says not in page.main
+    assert [i.ends_on for i in stored(sessions)] == [None]
+
+
+def test_an_end_that_is_far_off_is_no_warning(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    with sessions.begin() as session:
+        interest = make_interest(session, patron, "Astronomy")
+        interest.ends_on = utc_now().date() + timedelta(days=9)
+
+    page = browser.open("/me/interests")
+
+    assert "Ends on" not in page.main
+    # Enter in a field presses it.
+    assert page.find(f"//form[@id='interest-{interest.id}']//button")[0].text == "Store"
+
+
+def test_what_is_no_day_is_pointed_at_and_kept(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    with sessions.begin() as session:
+        interest = make_interest(session, patron, "Astronomy")
+
+    page = browser.press(
+        browser.open("/me/interests"), "Store: Astronomy", ends_on="Nowruz"
+    )
+
+    assert page.status == 422
+    assert page.find(f"//*[@role='alert']//a[@href='#ends-{interest.id}']")
+    assert page.find(f"//input[@id='ends-{interest.id}']/@value") == ["Nowruz"]
+    (why,) = page.find(f"//input[@id='ends-{interest.id}']/@aria-describedby")
+    assert "In either calendar" in page.find(f"//*[@id='{why}']")[0].text_content()
+    assert [i.ends_on for i in stored(sessions)] == [None]
+
+
 def test_a_creator_can_be_followed(
     browser: Browser, sessions: Sessions, patron: Patron
 ) -> None:
@@ -94,6 +186,24 @@ def test_a_creator_can_be_followed(
 
     browser.press(page, "Store: Ursula Le Guin", follow="-")
     assert [i.follow for i in stored(sessions)] == [False]
+
+
+def test_an_interest_has_a_rhythm_of_its_own_and_loses_it_again(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    with sessions.begin() as session:
+        make_interest(session, patron, "Astronomy")
+
+    page = browser.open("/me/interests")
+    page = browser.press(page, "Store: Astronomy", rhythm="monthly")
+    (interest,) = stored(sessions)
+    assert interest.rhythm is Rhythm.MONTHLY
+    assert interest.next_digest_at is not None
+    assert "The next message is due on" in browser.open("/me/preferences").main
+
+    browser.press(page, "Store: Astronomy", rhythm="")
+    (interest,) = stored(sessions)
+    assert (interest.rhythm, interest.next_digest_at) == (None, None)
 
 
 def test_removes_an_interest(

@@ -14,6 +14,7 @@ from library.vocabulary import ConsentPurpose
 from profiles import consent
 from tests.browsing import Browser, Page, signed_in
 from tests.factories import NOON, ada, bo, cy, make_interest, make_loan, make_work
+from tests.notifier.cast import Outbox, alert, deliver, matched
 
 
 @pytest.fixture
@@ -173,3 +174,19 @@ def test_the_way_to_erasing_leads_over_a_page_of_its_own(
 
     assert page.find("//a[@href='/me/erase']")
     assert page.find("//form[@action='/me/erase']") == []
+
+
+def test_what_was_sent_stands_with_what_the_server_answered(
+    settings: Settings, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+        matched(session, patron, ["Contact"])
+    alert(sessions, settings)
+    deliver(sessions, settings, Outbox())
+
+    page = signed_in(settings, sessions, patron).open("/me/data")
+
+    assert "250 taken" in page.main
+    assert "a…@patrons.test" in page.main
+    assert "ada@patrons.test" not in page.main  # a guardian's stands here too

@@ -1,13 +1,18 @@
 """How a patron wants to be told, and in which language, calendar and digits."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
 
+from library.clock import utc_now
 from library.db import Sessions
+from library.i18n.jalali import format_date
 from library.settings import Settings
-from library.tables import Patron, Preference
+from library.tables import Patron, Pause, Preference
 from library.vocabulary import Channel, Rhythm
+from profiles import preferences
 from tests.browsing import Browser, Page, signed_in
 from tests.factories import ada, cy
 
@@ -90,6 +95,24 @@ def test_what_cannot_be_used_keeps_the_form_and_stores_nothing(
     assert not preference(sessions, patron).discreet
 
 
+def test_why_a_value_was_refused_stands_beside_it_in_the_patrons_language(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    choose(browser, language="fa_IR")
+    page = browser.open("/me/preferences")
+    button = page.find("//main//form//button[@class='main']")[0].text_content()
+
+    page = browser.press(page, button.strip(), at_least="many")
+    (field,) = page.find("//input[@id='at_least'][@aria-invalid]")
+    said = [page.find(f"//*[@id='{i}']") for i in field.get("aria-describedby").split()]
+    unnamed = browser.press(page, button.strip(), at_least="1", calendar="maya")
+
+    assert field.get("value") == "many"
+    assert said[0][0].text_content() == "یک عدد صحیح از ۱ تا ۱۰۰."
+    assert all(said)
+    assert "not one of the choices" not in unnamed.main
+
+
 def test_a_weeks_first_day_is_the_readers(
     settings: Settings, sessions: Sessions, browser: Browser
 ) -> None:
@@ -128,6 +151,66 @@ def test_a_pause_has_an_end_and_can_be_ended(browser: Browser) -> None:
 
     page = browser.press(page, "Go on now")
     assert "Messages pause until" not in page.main
+
+
+def test_a_pause_lasts_until_a_day_begins_where_the_patron_is(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    choose(browser, zone="Asia/Tehran")
+    day = utc_now().date() + timedelta(days=60)
+
+    page = browser.press(
+        browser.open("/me/preferences"),
+        "Pause until then",
+        until=format_date(day, "fa_IR", "jalali", length="short"),
+    )
+
+    assert "Messages pause until" in page.main
+    with sessions() as session:
+        (until,) = session.scalars(select(Pause.until)).all()
+    assert until == datetime.combine(day, time(), ZoneInfo("Asia/Tehran"))
+
+
+@pytest.mark.parametrize("typed", ["2020-01-01", "1404/01/01", "2999-01-01", "soon"])
+def test_a_pause_needs_a_day_to_come(
+    browser: Browser, sessions: Sessions, typed: str
+) -> None:
+    page = browser.press(
+        browser.open("/me/preferences"), "Pause until then", until=typed
+    )
+
+    assert page.status == 422
+    assert page.find("//*[@role='alert']//a[@href='#until']")
+    assert page.find("//input[@id='until']/@value") == [typed]
+    with sessions() as session:
+        assert session.scalars(select(Pause)).all() == []
+
+
+def test_the_time_zone_is_the_patrons_choice(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    page = browser.open("/me/preferences")
+    named = page.find("//select[@id='zone']/option[@value='Asia/Tehran']/text()")
+    assert named == ["Iran Time"]
+
+    page = choose(browser, zone="Asia/Tehran")
+
+    assert "Times are those of Iran Time." in page.main
+    with sessions() as session:
+        assert session.get_one(Preference, patron.id).zone == "Asia/Tehran"
+    assert choose(browser, zone="Asia/Atlantis").status == 422
+
+
+def test_a_zone_that_is_no_place_is_kept(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    with sessions.begin() as session:
+        preferences.change(session, patron.id, at=utc_now(), zone="Etc/GMT+3")
+
+    choose(browser)
+
+    with sessions() as session:
+        assert session.get_one(Preference, patron.id).zone == "Etc/GMT+3"
 
 
 def test_switching_the_language_keeps_page_and_query_and_is_stored(

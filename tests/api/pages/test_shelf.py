@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
@@ -11,8 +12,11 @@ from library.settings import Settings
 from library.tables import Alert, Feedback, Interest, Loan, Patron, Suppression, Work
 from library.text import squash
 from library.vocabulary import ReasonKind, Verdict
+from profiles import contacts
+from profiles.contacts import Trouble
 from tests.browsing import Browser, Page, signed_in
 from tests.factories import (
+    NOON,
     ada,
     cy,
     make_alert,
@@ -20,6 +24,7 @@ from tests.factories import (
     make_loan,
     make_work,
 )
+from tests.notifier.cast import point_of
 
 ALERTS = "//section[@aria-labelledby='shelf-alerts']"
 
@@ -311,3 +316,69 @@ def shelves(page: Page) -> list[str]:
 def weight_of(scene: Scene, interest_id: int) -> float:
     with scene.sessions() as session:
         return session.get_one(Interest, interest_id).weight
+
+
+def told_of(scene: Scene, count: int) -> None:
+    """Tell Ada of so many works more, one after another."""
+    with scene.sessions.begin() as session:
+        for number in range(count):
+            made = make_alert(session, scene.patron, make_work(session, f"No {number}"))
+            made.created_at = NOON + timedelta(minutes=number)
+
+
+def all_titles(page: Page) -> list[str]:
+    return [
+        str(text) for text in page.find("//li[@class]//*[self::h2 or self::h3]/text()")
+    ]
+
+
+def test_no_alert_is_lost_from_the_page(scene: Scene) -> None:
+    told_of(scene, 60)
+    page = scene.browser.open("/me")
+    assert len(page.find(f"{ALERTS}//li[contains(@class, 'card')]")) == 24
+    (address,) = page.find(f"{ALERTS}//a[@class='button']/@href")
+
+    first = scene.browser.open(str(address))
+    (older,) = first.find("//a[@rel='next']/@href")
+    second = scene.browser.open(str(older))
+
+    assert all_titles(first)[:2] == ["No 59", "No 58"]
+    assert len(all_titles(first)) == 50
+    assert set(all_titles(first) + all_titles(second)) == {
+        *(f"No {number}" for number in range(60)),
+        *(work.title for work in scene.works),
+    }
+    assert second.find("//a[@rel='next']") == []
+
+
+def test_an_answer_leads_back_to_where_it_was_given(scene: Scene) -> None:
+    told_of(scene, 60)
+    page = scene.browser.open("/me/alerts?page=2")
+    title = all_titles(page)[0]
+
+    page = scene.browser.press(page, "Not for me", within=f"//li[.//h2='{title}']")
+
+    assert page.find("//a[@rel='prev']")  # the second page still
+    assert title not in all_titles(page)
+    assert title in all_titles(scene.browser.press(page, "Undo"))
+
+
+def test_a_shelf_that_shows_all_leads_nowhere_else(scene: Scene) -> None:
+    page = scene.browser.open("/me")
+
+    assert page.find(f"{ALERTS}//a[@class='button']") == []
+    assert scene.browser.open("/me/alerts?page=9").status == 200
+
+
+def test_the_page_warns_when_mail_comes_back_and_says_when_it_is_stopped(
+    scene: Scene,
+) -> None:
+    def said(trouble: Trouble) -> str:
+        with scene.sessions.begin() as session:
+            point = point_of(session, scene.patron)
+            contacts.record_trouble(point, trouble, at=NOON)
+        return scene.browser.open("/me").main
+
+    assert "came back" not in scene.browser.open("/me").main
+    assert "A message to ada@patrons.test came back." in said(Trouble.SOFT)
+    assert "came back, so we stopped sending there." in said(Trouble.COMPLAINT)

@@ -6,15 +6,17 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from api.auth import magic_link
 from library.clock import utc_now
-from library.db import Sessions
+from library.db import Sessions, reading
 from library.settings import Settings
 from library.tables import Delivery, Patron, SignedIn, SignIn
 from library.vocabulary import Purpose
 from tests.browsing import Browser, Page, visitor
 from tests.factories import ada, cy, make_patron
+from tests.races import meanwhile
 
 
 @pytest.fixture
@@ -161,6 +163,21 @@ def test_a_code_dies_after_five_wrong_tries(
         assert browser.press(page, "Sign in", code=wrong).status == 422
 
     assert browser.press(page, "Sign in", code=code).status == 422
+
+
+def test_tries_at_one_moment_are_all_counted(
+    sessions: Sessions, settings: Settings, patron: Patron
+) -> None:
+    code = link_for(sessions, settings, patron).code
+    wrong = f"{(int(code) + 1) % 10**6:06d}"
+
+    def try_it(session: Session) -> None:
+        magic_link.use_code(session, settings, [patron.id], wrong, at=utc_now())
+
+    meanwhile(sessions, try_it, try_it, try_it)
+
+    with reading(sessions) as session:
+        assert session.scalars(select(SignIn.tries)).all() == [3]
 
 
 def test_anothers_code_lets_nobody_in(

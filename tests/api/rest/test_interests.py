@@ -51,6 +51,23 @@ def test_what_a_librarian_adds_is_marked_so(
         assert session.scalars(select(Interest.origin)).all() == [InterestOrigin.STAFF]
 
 
+def test_an_interest_keeps_a_rhythm_of_its_own(
+    api: ApiClient, sessions: Sessions, root: str
+) -> None:
+    monthly = {"kind": "subject", "label": "Chess", "rhythm": "monthly"}
+    where, _ = _made(api, root)
+
+    added = api.post(f"{where}/interests", monthly).get_json()["interests"]
+    assert [one["rhythm"] for one in added] == [None, "monthly"]
+    assert api.get(where).get_json()["interests"] == added
+    with reading(sessions) as session:
+        clocks = session.scalars(select(Interest.next_digest_at)).all()
+    assert [clock is not None for clock in clocks] == [False, True]
+
+    wrong = {**monthly, "label": "Go", "rhythm": "hourly"}
+    assert api.post(f"{where}/interests", wrong).status_code == 422
+
+
 def _made(api: ApiClient, root: str) -> tuple[str, str]:
     answer = api.post(f"{root}/interest-profiles", THESIS)
     return answer.headers["Location"], answer.headers["ETag"]

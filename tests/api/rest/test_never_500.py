@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 from flask import Flask
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from library.db import Sessions
@@ -69,12 +69,7 @@ def test_no_body_breaks_it(free: Flask, sessions: Sessions, endpoint: str) -> No
     api = ApiClient(free, key_of(sessions))
     path = route.path(ids)
 
-    @settings(
-        max_examples=10,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow],
-        derandomize=True,
-    )
+    @settings(max_examples=10)
     @given(_bodies(BODIES[endpoint]))
     def send(body: object) -> None:
         tag = {"If-Match": api.get(path).headers.get("ETag", '"x"')}
@@ -89,7 +84,7 @@ def test_no_query_breaks_it(free: Flask, sessions: Sessions) -> None:
     api = ApiClient(free, key_of(sessions))
     lists = [r.path(ids) for r in routes(free) if r.method == "GET" and r.scope]
 
-    @settings(max_examples=30, deadline=None, derandomize=True)
+    @settings(max_examples=30)
     @given(
         st.sampled_from(sorted(lists)),
         st.dictionaries(st.sampled_from(_QUERY), _ODD | _NUMBERS, max_size=3),

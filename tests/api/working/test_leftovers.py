@@ -6,13 +6,15 @@ import pytest
 from sqlalchemy import select
 
 from api.working.claims import claim_turn
-from api.working.leftovers import AMBIGUOUS_FOR, take_back
+from api.working.leftovers import take_back, take_back_from
 from api.working.naming import is_dead, worker_name
 from library.db import Sessions, reading
 from library.runtime import Runtime
 from library.settings import Settings
 from library.tables import Delivery, ScheduleRun
 from library.vocabulary import Channel, DeliveryState, Purpose, SlotState
+from notifier.fence import Fence
+from notifier.outcomes import AMBIGUOUS_WAIT
 from tests.factories import NOON, ada
 
 LEASE_END = NOON + timedelta(minutes=15)
@@ -66,7 +68,7 @@ def test_a_turn_of_a_dead_worker_is_due_at_once(
         pytest.param("", True, NOON, id="a file begun is written over"),
         pytest.param("smtp://h", False, NOON, id="a mail not begun"),
         pytest.param(
-            "smtp://h", True, NOON + AMBIGUOUS_FOR, id="a mail that may be out rests"
+            "smtp://h", True, NOON + AMBIGUOUS_WAIT, id="a mail that may be out rests"
         ),
     ],
 )
@@ -87,6 +89,32 @@ def test_a_delivery_of_a_dead_worker_waits_no_longer_than_it_must(
     assert _due_at(sessions) == expected
 
 
+@pytest.mark.parametrize(
+    ("came_to", "expected"),
+    [("marked", NOON), ("leaving", NOON + AMBIGUOUS_WAIT), ("sent", NOON)],
+)
+def test_only_a_message_that_was_leaving_rests(
+    settings: Settings,
+    sessions: Sessions,
+    dead: str,
+    came_to: str,
+    expected: object,
+) -> None:
+    _add_delivery(sessions, worker=dead, left=True)
+    fence = Fence(settings.home)
+    fence.marked(["<1@test>"], at=NOON)
+    if came_to != "marked":
+        fence.leaving("<1@test>", at=NOON)
+    if came_to == "sent":
+        fence.sent("<1@test>", at=NOON)
+    fence.close()
+
+    own = Settings(home=settings.home, smtp_url="smtp://h")
+    take_back(Runtime(own, sessions), at=NOON)
+
+    assert _due_at(sessions) == expected
+
+
 def test_a_living_workers_delivery_stays_its_own(
     settings: Settings, sessions: Sessions
 ) -> None:
@@ -95,6 +123,17 @@ def test_a_living_workers_delivery_stays_its_own(
     take_back(Runtime(settings, sessions), at=NOON)
 
     assert _due_at(sessions) == LEASE_END
+
+
+def test_who_leaves_hands_back_what_it_did_not_finish(
+    settings: Settings, sessions: Sessions
+) -> None:
+    own = worker_name()  # it lives: nobody could tell from its number
+    _add_delivery(sessions, worker=own, left=False)
+
+    take_back_from(Runtime(settings, sessions), own, at=NOON)
+
+    assert _due_at(sessions) == NOON
 
 
 def _add_delivery(sessions: Sessions, *, worker: str, left: bool) -> None:

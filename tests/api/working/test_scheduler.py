@@ -2,12 +2,13 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier, Event, Thread
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from api.working.bell import DELIVER_CALL, HEARTBEAT, Call, job_call, turn_call
 from api.working.claims import ATTEMPTS
 from api.working.scheduler import (
     DEAF_AFTER,
+    DELIVERIES_A_RING,
     Beat,
     Recurring,
     give_up,
@@ -22,8 +23,8 @@ from library.clock import utc_now
 from library.db import Sessions, reading
 from library.runtime import Runtime
 from library.settings import Settings
-from library.tables import Delivery, Schedule, ScheduleRun
-from library.vocabulary import Channel, DeliveryState, Purpose, SlotState
+from library.tables import Delivery, Job, Schedule, ScheduleRun
+from library.vocabulary import Channel, DeliveryState, JobState, Purpose, SlotState
 from tests.factories import NOON, ada
 
 HALF_HOURLY = Recurring("harvest", every=timedelta(minutes=30))
@@ -156,7 +157,7 @@ def test_a_turn_that_kills_every_worker_is_given_up(sessions: Sessions) -> None:
 
 
 def test_many_deliveries_get_few_rings(sessions: Sessions) -> None:
-    for _ in range(120):
+    for _ in range(2 * DELIVERIES_A_RING + 1):
         _add_delivery(sessions, due_at=NOON)
 
     assert rows_due(sessions, at=NOON) == [DELIVER_CALL] * 3
@@ -211,6 +212,48 @@ def test_a_worker_that_hears_nothing_is_started_anew(
     beat.tick()
 
     assert len(restarts) == expected
+
+
+@pytest.mark.parametrize(
+    ("minutes_left", "expected"),
+    [
+        pytest.param(1, 0, id="at work"),
+        pytest.param(-1, 1, id="its lease ran out"),
+    ],
+)
+@pytest.mark.parametrize("work", ["a turn", "a job", "messages"])
+def test_a_busy_worker_is_not_taken_for_deaf(
+    settings: Settings, sessions: Sessions, work: str, minutes_left: int, expected: int
+) -> None:
+    until = utc_now() + timedelta(minutes=minutes_left)
+    if work == "a turn":
+        _add_run(sessions, due_at=until, state=SlotState.RUNNING, attempts=5)
+        table: type[ScheduleRun | Job | Delivery] = ScheduleRun
+    elif work == "a job":
+        queue_job(sessions, "train", {}, at=NOON)
+        table = Job
+    else:
+        _add_delivery(sessions, due_at=until)
+        table = Delivery
+    with sessions.begin() as session:
+        session.execute(update(table).values(worker="w", state=_AT_WORK[table]))
+        if table is Job:
+            session.execute(update(Job).values(lease_until=until))
+    restarts: list[str] = []
+    runtime = Runtime(settings, sessions)
+    beat = Beat(runtime, _no_ring, "w", "w.queue", lambda: restarts.append("anew"), [])
+    beat.listening_since -= DEAF_AFTER + 1
+
+    beat.tick()
+
+    assert len(restarts) == expected
+
+
+_AT_WORK = {
+    ScheduleRun: SlotState.RUNNING,
+    Job: JobState.RUNNING,
+    Delivery: DeliveryState.SENDING,
+}
 
 
 def test_the_last_heartbeat_of_any_worker_is_known(sessions: Sessions) -> None:

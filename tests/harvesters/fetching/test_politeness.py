@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from harvesters.fetching.fetch import fetch
 from harvesters.fetching.politeness import Turns
 from harvesters.harvesting import polite
 from library.db import Sessions, reading
 from library.errors import FetchFailed
+from library.fetching.fetch import fetch
 from library.settings import Settings
 from library.tables import HostTurn
 from tests.factories import NOON
-from tests.harvesters.loopback import Answer, Asked, Site
+from tests.loopback import Answer, Asked, Site
 
 GAP = timedelta(milliseconds=30)
 

@@ -1,14 +1,25 @@
 import csv
 import gzip
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
+from harvesters.formats.tabular import Row
 from harvesters.imports.frame import ImportReport
-from harvesters.imports.lending import import_holds, import_loans
+from harvesters.imports.lending import import_holds, import_loans, take_loans
+from harvesters.imports.loans import (
+    HarvestedLoan,
+    covered,
+    open_register,
+    read_loan,
+    store_loans,
+)
 from harvesters.imports.people import import_patrons
+from harvesters.imports.refusals import Refusals
 from harvesters.imports.works import import_works
 from library.db import Sessions, reading
 from library.errors import InvalidInput
@@ -23,11 +34,14 @@ from library.tables import (
     Loan,
     Patron,
     Preference,
+    Source,
     Work,
 )
 from library.vocabulary import ConsentPurpose
-from tests.factories import NOON
+from profiles.consent import withdraw as withdraw_consent
+from tests.factories import NOON, make_branch
 from tests.harvesters.contents import catalogue
+from tests.races import meanwhile
 
 HISTORY = (ConsentPurpose.HISTORY,)
 WORKS = """work_id,title,creator,year,subjects,isbn,call_number
@@ -333,6 +347,56 @@ def test_loans_of_patrons_who_did_not_agree_are_counted_and_not_stored(
 
     assert counts(report) == (0, 0, 0, 2, 0)
     assert desk.count(Loan) == 0
+
+
+@pytest.mark.parametrize("when", ["after it was read", "as it is stored"])
+def test_a_loan_of_a_consent_that_is_withdrawn_meanwhile_does_not_stay(
+    desk: Desk, when: str
+) -> None:
+    desk.stocked()
+    with reading(desk.sessions) as session:
+        ada = session.scalars(select(Patron).where(Patron.external_id == "ada")).one()
+
+    def withdraw(session: Session) -> None:
+        withdraw_consent(session, ada.id, ConsentPurpose.HISTORY, at=NOON)
+
+    def rows() -> Iterator[Row]:
+        cells = {"patron": "ada", "work": "w1", "from": "2026-01-05"}
+        yield Row(2, cells, tuple(cells.values()))
+        with desk.sessions.begin() as session:
+            withdraw(session)
+
+    if when == "after it was read":
+        with Refusals(None, ()) as bad:
+            report = take_loans(
+                desk.sessions, rows(), bad, system="lib", branch_code="main", at=NOON
+            )
+        assert counts(report) == (0, 0, 0, 1, 0)
+    else:
+        with reading(desk.sessions) as session:
+            register = open_register(session, "lib", ada.branch_id)
+        loan = read_loan(next(rows()), register, ada.branch_id, at=NOON)
+        assert isinstance(loan, HarvestedLoan)
+        meanwhile(
+            desk.sessions,
+            lambda session: store_loans(session, "lib", covered(session, [loan])),
+            withdraw,
+        )
+    assert desk.count(Loan) == 0
+
+
+def test_two_imports_may_be_the_first_of_a_system(desk: Desk) -> None:
+    path = desk.file("works.csv", WORKS)
+
+    meanwhile(
+        desk.sessions,
+        lambda session: make_branch(session, "main"),
+        lambda _: desk.works(path),
+        lambda _: desk.works(path),
+    )
+
+    assert desk.count(Work) == 2
+    assert desk.count(Source) == 1
 
 
 @pytest.mark.parametrize(

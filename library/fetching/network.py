@@ -15,8 +15,8 @@ from typing import Any
 
 import httpcore2
 
-from harvesters.fetching.addresses import first_refused
 from library.errors import FetchFailed
+from library.fetching.addresses import first_refused
 
 Resolver = Callable[[str, int], Sequence[str]]
 """Host and port to addresses, all of them."""

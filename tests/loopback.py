@@ -10,7 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
-from harvesters.fetching.fetch import Fetcher
+import pytest
+
+from library.fetching.fetch import Fetcher
 
 
 @dataclass(frozen=True)
@@ -153,6 +155,30 @@ class Guard:
             self.tripped.append(f"getaddrinfo {name}")
             raise socket.gaierror(socket.EAI_NONAME, f"the guard refuses {name}")
         return self._getaddrinfo(host, *args, **options)
+
+
+@contextmanager
+def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Guard]:
+    """Let no packet leave the machine; at the end, none may have tried to."""
+    watching = Guard()
+
+    def connect(connection: socket.socket, address: object) -> None:
+        watching.connect(connection, address)
+
+    def connect_ex(connection: socket.socket, address: object) -> int:
+        watching.connect(connection, address)
+        return 0
+
+    def sendto(connection: socket.socket, data: bytes, *where: object) -> int:
+        watching.check(where[-1])
+        raise OSError("no test sends datagrams")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+    monkeypatch.setattr(socket.socket, "sendto", sendto)
+    monkeypatch.setattr(socket, "getaddrinfo", watching.getaddrinfo)
+    yield watching
+    assert watching.tripped == []
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harvesters.fetching.addresses import first_refused, is_open
+from library.fetching.addresses import first_refused, is_open
 
 
 @pytest.mark.parametrize(

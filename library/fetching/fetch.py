@@ -17,9 +17,9 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 
 import httpx2
 
-from harvesters.fetching.decoding import ACCEPTED, decode
-from harvesters.fetching.network import Deadline, GuardedBackend, Resolver, resolve
 from library.errors import FetchFailed
+from library.fetching.decoding import ACCEPTED, decode
+from library.fetching.network import Deadline, GuardedBackend, Resolver, resolve
 from library.settings import Settings
 
 LONGEST_WAIT = 24 * 3600

@@ -10,11 +10,11 @@ import brotli
 import httpx2
 import pytest
 
-from harvesters.fetching import fetch as fetching
-from harvesters.fetching.fetch import Fetcher, Limits, Validators, fetch, retry_after
 from library.errors import FetchFailed
+from library.fetching import fetch as fetching
+from library.fetching.fetch import Fetcher, Limits, Validators, fetch, retry_after
 from tests.factories import NOON
-from tests.harvesters.loopback import Answer, Asked, Site
+from tests.loopback import Answer, Asked, Site
 
 OK = b"HTTP/1.1 200 OK\r\n"
 SMALL = Limits(size=1000, seconds=5.0, redirects=3)
@@ -331,7 +331,7 @@ def test_what_is_posted_goes_to_its_address_alone(site: Site) -> None:
 
 
 def test_credentials_stay_with_their_host(site: Site) -> None:
-    from tests.harvesters import loopback  # noqa: PLC0415 -- a second site, here alone
+    from tests import loopback  # noqa: PLC0415 -- a second site, here alone
 
     with loopback.site() as other:
         other.serve("/", b"there")

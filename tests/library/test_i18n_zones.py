@@ -1,0 +1,24 @@
+from zoneinfo import available_timezones
+
+import pytest
+
+from library.i18n.zones import zone_name, zone_names
+
+
+@pytest.mark.parametrize("locale", ["en", "fa_IR"])
+def test_every_zone_has_a_name_and_no_two_of_the_list_share_one(locale: str) -> None:
+    names = zone_names(locale)
+
+    assert all(zone_name(zone, locale) for zone in available_timezones())
+    assert names.keys() <= available_timezones()
+    assert len(set(names.values())) == len(names)
+    assert set(names.values()) >= {
+        zone_name(zone, locale) for zone in ("UTC", "Asia/Tehran", "America/New_York")
+    }
+
+
+def test_they_are_in_the_order_of_the_readers_letters() -> None:
+    persian = list(zone_names("fa_IR").values())
+
+    assert persian.index("وقت آلمان (برلین)") < persian.index("وقت ایران")
+    assert persian.index("وقت ایران") < persian.index("وقت پاکستان")
