@@ -24,7 +24,7 @@ from tests.factories import make_interest, make_patron
 pytestmark = pytest.mark.slow
 
 STAGES = ("harvest", "match", "alert", "deliver")
-PATRONS = 100
+PATRONS = 200
 """Enough for a kill to come while some are served and some are not."""
 NEW = tuple(
     NewWork(f"n{n}", title, (creator,), subjects=("Astronomy",))
