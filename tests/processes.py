@@ -1,30 +1,48 @@
 """What tests ask of processes: their children, whether they live, a free port."""
 
-import os
 import secrets
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 
-def children(pid: int) -> list[int]:
-    """Return the processes that this one started."""
+@dataclass(frozen=True)
+class Child:
+    """A process that another one started.
+
+    In a long run its number may be another's when it is looked for again.
+    """
+
+    pid: int
+    began: str
+    """In ticks since the system started; see proc(5)."""
+
+
+def children(pid: int) -> set[Child]:
+    """Return the processes that this one started and that live."""
     listed = Path(f"/proc/{pid}/task/{pid}/children")
     if not listed.exists():
         pytest.skip("this system does not list a process's children")
-    return [int(number) for number in listed.read_text().split()]
+    found = ((int(one), _began(int(one))) for one in listed.read_text().split())
+    return {Child(number, began) for number, began in found if began is not None}
 
 
-def lives(pid: int) -> bool:
+def lives(child: Child) -> bool:
     """Tell whether a process lives."""
+    return _began(child.pid) == child.began
+
+
+def _began(pid: int) -> str | None:
+    """Tell since when a process lives; None for one that does not, or is a zombie."""
     try:
-        os.kill(pid, 0)
-        # A zombie that nobody has collected is dead all the same.
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+        line = Path(f"/proc/{pid}/stat").read_text()
     except (ProcessLookupError, FileNotFoundError):
-        return False
+        return None
+    state, *rest = line.rpartition(")")[2].split()
+    return None if state == "Z" else rest[18]
 
 
 def free_port() -> int:

@@ -31,7 +31,7 @@ from tests.faults.runs import Run
 from tests.faults.sizes import size
 from tests.faults.test_delivering import copies, digests, lost, strays, tell
 from tests.notifier.mail_server import HANG_AFTER, MailServer
-from tests.processes import children, free_port, lives
+from tests.processes import Child, children, free_port, lives
 
 pytestmark = pytest.mark.slow
 
@@ -65,14 +65,14 @@ def test_fr3_the_main_process_is_killed_again_and_again(
     random = run.luck()
     digests(embedded, house, count)
     spread(embedded, kills * pause)
-    started: set[int] = set()
+    started: set[Child] = set()
     with MailServer(run.heard()) as server:
         house = replace(house, smtp_url=server.url)
         for _ in range(kills):
             with running(house, *words) as process:
                 ends = time.monotonic() + pause * random.uniform(0.85, 1.3)
                 while time.monotonic() < ends:
-                    started |= set(children(process.pid))
+                    started |= children(process.pid)
                     time.sleep(0.2)
                 process.kill()
                 process.wait()

@@ -28,7 +28,7 @@ from tests.faults.sizes import size
 from tests.faults.test_delivering import copies
 from tests.faults.test_services import running, settle_leftovers, wait_until
 from tests.notifier.mail_server import MailServer
-from tests.processes import children, free_port, lives
+from tests.processes import Child, children, free_port, lives
 
 pytestmark = pytest.mark.slow
 
@@ -132,7 +132,7 @@ def test_fr3_all_stages_under_kills_bring_each_patron_their_work(
     if how == "a worker apart":
         words = ["worker", "--processes", "1"]
     luck, killed = run.luck(), 0
-    started: set[int] = set()
+    started: set[Child] = set()
     ends = time.monotonic() + seconds
     with MailServer(run.heard()) as server:
         settings = replace(house.runtime.settings, smtp_url=server.url)
@@ -142,7 +142,7 @@ def test_fr3_all_stages_under_kills_bring_each_patron_their_work(
                 house.make_due()
                 until = time.monotonic() + pause * luck.uniform(0.85, 1.3)
                 while time.monotonic() < until:
-                    started |= set(children(process.pid))
+                    started |= children(process.pid)
                     time.sleep(0.2)
                 process.kill()
                 process.wait()
