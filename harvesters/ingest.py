@@ -22,6 +22,7 @@ from harvesters.catalogue import (
 from harvesters.grouping import editions, is_split, own_key, record_key, split_key
 from harvesters.records import HarvestedRecord, content_hash
 from harvesters.rows import insert_missing
+from library.db import Lock, hold
 from library.tables import BibRecord, Regrouping, Work
 from library.vocabulary import NewMeans, RegroupingKind
 
@@ -93,6 +94,9 @@ def ingest(
         at: Now.
         present: All refs of the whole document, where it is larger than the batch.
     """
+    # A batch meets works, creators and subjects in no one order, and what two batches
+    # bring at once could not meet in one work.
+    hold(session.connection(), Lock.CATALOGUING)
     by_ref = {record.ref: record for record in records}
     known = _known(session, origin, BibRecord.source_ref.in_(by_ref))
     known |= _found_again(session, origin, by_ref, known, present)

@@ -19,7 +19,7 @@ from harvesters.grouping import split_key
 from harvesters.records import HarvestedRecord
 from harvesters.rows import insert_missing
 from library import audit
-from library.db import Base
+from library.db import Base, Lock, hold
 from library.errors import Conflict, InvalidInput, NotFound
 from library.tables import (
     Alert,
@@ -157,6 +157,7 @@ def _both_whole(session: Session, *work_ids: int) -> None:
 
 
 def _whole(session: Session, work_id: int) -> Work:
+    hold(session.connection(), Lock.CATALOGUING)  # harvests touch the same works
     work = session.get(Work, work_id, with_for_update=True)
     if work is None:
         raise NotFound(f"no work {work_id}")

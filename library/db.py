@@ -142,6 +142,7 @@ class Lock(IntEnum):
     CHOOSING_A_MODEL = 0x48414D4D
     WEIGHING_SIGNALS = 0x48414D4E
     BEGINNING_AN_EXPERIMENT = 0x48414D4F
+    CATALOGUING = 0x48414D50
 
 
 def hold(connection: Connection, lock: Lock) -> None:

@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from harvesters.formats.tabular import Row, is_formula
 from harvesters.moments import moment_of
 from harvesters.records import REF_LENGTH, Rejected, short_ref
-from harvesters.rows import batches
+from harvesters.rows import batches, insert_missing
 from library.tables import BibRecord, Branch, Consent, Hold, Loan, Patron, Source
 from library.vocabulary import ConsentPurpose
 
@@ -156,7 +156,7 @@ def store_loans(
     session: Session, system: str, loans: Iterable[HarvestedLoan]
 ) -> tuple[int, int]:
     """Insert new loans and note returns; return added and changed."""
-    by_ref = {loan.ref: loan for loan in loans}
+    by_ref = _ordered(loans)
     known = _known(session, Loan, Loan.returned_at, system, list(by_ref))
     new = [_loan_row(system, one) for ref, one in by_ref.items() if ref not in known]
     changed = [
@@ -164,8 +164,7 @@ def store_loans(
         for ref, one in by_ref.items()
         if ref in known and one.ends_at is not None and one.ends_at != known[ref][1]
     ]
-    if new:
-        session.connection().execute(insert(Loan.__table__), new)  # type: ignore[arg-type]
+    insert_missing(session, Loan, new)
     if changed:
         table = Loan.__table__
         session.connection().execute(
@@ -181,7 +180,7 @@ def store_holds(
     session: Session, system: str, holds: Iterable[HarvestedLoan], *, at: datetime
 ) -> tuple[int, int]:
     """Insert new holds and note their ends; return added and changed."""
-    by_ref = {hold.ref: hold for hold in holds}
+    by_ref = _ordered(holds)
     known = _known(session, Hold, Hold.ended_at, system, list(by_ref))
     new = [_hold_row(system, one, at) for r, one in by_ref.items() if r not in known]
     changed = [
@@ -189,11 +188,16 @@ def store_holds(
         for ref, one in by_ref.items()
         if ref in known and one.ends_at is not None and one.ends_at != known[ref][1]
     ]
-    if new:
-        session.execute(insert(Hold), new)
+    insert_missing(session, Hold, new)
     if changed:
         session.execute(update(Hold), changed)
     return len(new), len(changed)
+
+
+def _ordered(found: Iterable[HarvestedLoan]) -> dict[str, HarvestedLoan]:
+    """Return the last of each id, in one order: two imports may have the same file."""
+    last = {one.ref: one for one in found}
+    return {ref: last[ref] for ref in sorted(last)}
 
 
 class _Bad(Exception):

@@ -385,6 +385,28 @@ def test_a_loan_of_a_consent_that_is_withdrawn_meanwhile_does_not_stay(
     assert desk.count(Loan) == 0
 
 
+def test_the_same_loans_from_two_imports_at_once_are_stored_once(desk: Desk) -> None:
+    desk.stocked()
+    with reading(desk.sessions) as session:
+        branch = session.scalars(select(Branch.id)).one()
+        register = open_register(session, "lib", branch)
+    loans = []
+    for ref in ("1", "2"):
+        cells = {"ref": ref, "patron": "ada", "work": "w1", "from": "2026-01-05"}
+        loan = read_loan(Row(2, cells, ()), register, branch, at=NOON)
+        assert isinstance(loan, HarvestedLoan)
+        loans.append(loan)
+
+    meanwhile(
+        desk.sessions,
+        lambda session: store_loans(session, "lib", loans[:1]),
+        lambda session: store_loans(session, "lib", loans[::-1]),
+        then=lambda session: store_loans(session, "lib", loans),
+    )
+
+    assert desk.count(Loan) == 2
+
+
 def test_two_imports_may_be_the_first_of_a_system(desk: Desk) -> None:
     path = desk.file("works.csv", WORKS)
 
