@@ -13,6 +13,8 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from harvesters.formats.opml import Outline
+from harvesters.rows import insert_missing
+from library.db import insert_into
 from library.errors import Conflict, InvalidInput, NotFound
 from library.tables import BibRecord, Branch, Harvest, Source
 from library.text import fold
@@ -72,10 +74,8 @@ def add_source(  # noqa: PLR0913 -- a source has many sides, each with a default
         InvalidInput: The address cannot be read, or there is no such branch.
         Conflict: The code is taken.
     """
-    if session.scalar(select(Source.id).where(Source.code == code)):
-        raise Conflict(f"there is a source {code} already")
     polled = kind not in PUSHED
-    source = Source(
+    row = insert_into(session, Source).values(
         code=code,
         kind=kind,
         url=_address(url, files=allow_files) if polled else "",
@@ -86,8 +86,11 @@ def add_source(  # noqa: PLR0913 -- a source has many sides, each with a default
         next_check_at=at if polled else None,
         created_at=at,
     )
-    session.add(source)
-    session.flush()
+    source: Source | None = session.scalar(
+        row.on_conflict_do_nothing().returning(Source)
+    )
+    if source is None:
+        raise Conflict(f"there is a source {code} already")
     return source
 
 
@@ -194,10 +197,8 @@ def branch_id(session: Session, code: str | None) -> int:
         return found
     if code is not None:
         raise InvalidInput(f"there is no branch {code}", field="branch")
-    branch = Branch(code="main", name="Main")
-    session.add(branch)
-    session.flush()
-    return branch.id
+    insert_missing(session, Branch, [{"code": "main", "name": "Main"}])
+    return session.scalars(chosen).one()
 
 
 def _free_code(outline: Outline, taken: Collection[str]) -> str:

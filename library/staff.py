@@ -17,6 +17,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from library.db import insert_into
 from library.errors import Conflict, InvalidInput, NotFound
 from library.tables import ApiKey, Staff
 from library.vocabulary import StaffRole
@@ -75,9 +76,7 @@ def create_staff(  # noqa: PLR0913 -- an account has these sides
         InvalidInput: No e-mail address, or too short a password.
     """
     address = _address(email)
-    if session.scalar(select(Staff.id).where(Staff.email == address)):
-        raise Conflict(f"{address} has an account already")
-    staff = Staff(
+    row = insert_into(session, Staff).values(
         email=address,
         name=name.strip() or address,
         password_hash=None if password is None else hash_password(password),
@@ -86,8 +85,9 @@ def create_staff(  # noqa: PLR0913 -- an account has these sides
         language=language,
         created_at=at,
     )
-    session.add(staff)
-    session.flush()
+    staff: Staff | None = session.scalar(row.on_conflict_do_nothing().returning(Staff))
+    if staff is None:
+        raise Conflict(f"{address} has an account already")
     return staff
 
 

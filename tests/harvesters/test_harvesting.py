@@ -1,8 +1,10 @@
 import gzip
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from harvesters.harvesting import HarvestReport, harvest, harvest_due
 from harvesters.sources import add_source, list_sources, remove_source
@@ -13,6 +15,7 @@ from library.tables import (
     Acquisition,
     Alert,
     BibRecord,
+    Branch,
     Harvest,
     Rejection,
     Source,
@@ -22,6 +25,7 @@ from library.vocabulary import NewMeans, SourceKind
 from tests.factories import NOON, ada, make_alert
 from tests.harvesters.contents import catalogue
 from tests.loopback import Answer, Asked, Site
+from tests.races import meanwhile
 
 
 def entry(number: int, title: str = "", extra: str = "") -> str:
@@ -591,6 +595,25 @@ def test_a_code_is_taken_once(reader: Reader) -> None:
 
     with pytest.raises(Conflict):
         reader.add()
+
+
+def test_a_code_taken_at_the_same_moment_is_told_like_one_taken_before(
+    sessions: Sessions,
+) -> None:
+    with pytest.raises(Conflict, match="acq"):
+        meanwhile(sessions, adding("acq"), adding("acq"))
+
+
+def test_two_first_sources_get_one_branch(sessions: Sessions) -> None:
+    meanwhile(sessions, adding("one"), adding("other"))
+
+    with reading(sessions) as session:
+        assert session.scalars(select(Branch.code)).all() == ["main"]
+
+
+def adding(code: str) -> Callable[[Session], object]:
+    url = f"http://lib.test/{code}"
+    return lambda session: add_source(session, code, SourceKind.FEED, url, at=NOON)
 
 
 @pytest.mark.parametrize("url", ["ftp://x/", "/etc/passwd", "file:///etc/passwd", "x"])

@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
 from library.db import Sessions, reading
 from library.errors import Conflict, InvalidInput, NotFound
@@ -13,6 +14,7 @@ from library.staff import (
 )
 from library.tables import Staff
 from tests.factories import NOON, make_branch
+from tests.races import meanwhile
 
 PASSWORD = "a long enough password"
 
@@ -63,6 +65,14 @@ def test_an_address_has_one_account(sessions: Sessions) -> None:
         create_staff(session, "lib@x.test", "Lib", at=NOON)
         with pytest.raises(Conflict, match=r"lib@x\.test"):
             create_staff(session, "LIB@x.test", "Again", at=NOON)
+
+
+def test_an_address_added_twice_at_once_has_one_account(sessions: Sessions) -> None:
+    def add(session: Session) -> None:
+        create_staff(session, "lib@x.test", "Lib", at=NOON)
+
+    with pytest.raises(Conflict, match=r"lib@x\.test"):
+        meanwhile(sessions, add, add)
 
 
 def _owner(sessions: Sessions, branch: str | None = None) -> int:
