@@ -8,7 +8,7 @@ from flask import Flask
 from markupsafe import Markup, escape
 
 from api import console, context, pages, rest
-from api.web import cards, error_pages, notices, security
+from api.web import cards, error_pages, forms, notices, security
 from library.db import Sessions
 from library.i18n import messages
 from library.runtime import Runtime
@@ -83,6 +83,7 @@ def _speak(app: Flask, settings: Settings) -> None:
     environment.globals.update(
         fonts=_FONTS if (_HERE / "static" / _FONTS).exists() else None,
         version=version[:12],
+        entered=forms.entered,
         form_token=security.form_token,
         told=notices.told,
         steps=notices.steps,

@@ -1,6 +1,5 @@
 """Librarians' pins, boosts, buries and exclusions: dated, with a reason."""
 
-from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -59,10 +58,9 @@ def make() -> Response | tuple[str, int]:
         with context.sessions().begin() as session:
             rule = make_rule(session, wanted, by=by, at=at)
     except InvalidInput as fault:
-        return _page(fault, request.form), 422
+        return _page(fault), 422
     except NotFound as fault:
-        missing = InvalidInput(str(fault), field="target")
-        return _page(missing, request.form), 422
+        return _page(InvalidInput(str(fault), field="target")), 422
     notices.tell(context.say(_("The rule for %(what)s is in force."), what=rule.label))
     return forms.see(url_for("rules.show"))
 
@@ -114,9 +112,7 @@ def _end_of(typed: str) -> datetime:
     return datetime.combine(day + timedelta(days=1), time(), zone)
 
 
-def _page(
-    fault: InvalidInput | None = None, typed: Mapping[str, str] | None = None
-) -> str:
+def _page(fault: InvalidInput | None = None) -> str:
     caller, at = context.librarian(), utc_now()
     query = request.args.get("q", "").strip()
     with reading(context.sessions()) as session:
@@ -135,7 +131,6 @@ def _page(
         chosen=chosen,
         now=at,
         fault=fault,
-        typed=typed or {},
         actions=ACTIONS,
         targets=TARGETS,
         strengths=STRENGTHS,

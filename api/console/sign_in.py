@@ -35,10 +35,7 @@ def enter() -> Response | str | tuple[str, int]:
         token = staff.sign_in(session, email, password, at=utc_now())
     if token is None:
         fault = _("Address and password do not fit.")
-        html = render_template(
-            "console/sign_in.html", back=back, fault=fault, email=email
-        )
-        return html, 422
+        return render_template("console/sign_in.html", back=back, fault=fault), 422
     browser.clear()
     response = forms.see(back)
     context.set_cookie(response, context.STAFF_COOKIE, token)

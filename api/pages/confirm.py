@@ -4,13 +4,14 @@ from flask import Blueprint, render_template, url_for
 from werkzeug.wrappers import Response
 
 from api import context
+from api.pages import preferences
 from api.web import forms, notices
 from api.web.error_pages import page
 from api.web.limits import within_limits
 from api.web.security import opened_by_link
 from library.clock import utc_now
 from library.db import reading
-from library.errors import NotAllowed
+from library.errors import InvalidInput, NotAllowed
 from library.i18n.messages import _
 from library.tables import ContactPoint, Patron
 from library.vocabulary import Channel
@@ -25,17 +26,20 @@ bp = Blueprint("confirm", __name__)
 def add() -> Response | tuple[str, int]:
     """Send a link to an address that a patron wants to be reached at."""
     caller, at = context.me(), utc_now()
-    address = forms.text("address", longest=254)
     point = None
-    with context.sessions().begin() as session:
-        if within_limits(session, "confirm", address) and within_limits(
-            session, "confirm-by", str(caller.patron_id)
-        ):
-            point = contacts.ask_for(
-                session, caller.patron_id, Channel.EMAIL, address, at=at
-            )
-            if point.verified_at is None:
-                queue_confirm(session, context.settings(), point, at=at)
+    try:
+        address = forms.text("address", longest=254)
+        with context.sessions().begin() as session:
+            if within_limits(session, "confirm", address) and within_limits(
+                session, "confirm-by", str(caller.patron_id)
+            ):
+                point = contacts.ask_for(
+                    session, caller.patron_id, Channel.EMAIL, address, at=at
+                )
+                if point.verified_at is None:
+                    queue_confirm(session, context.settings(), point, at=at)
+    except InvalidInput as fault:
+        return preferences.page(fault), 422
     if point is None:
         return page(429)
     notices.tell(

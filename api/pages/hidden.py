@@ -12,6 +12,7 @@ from api import context
 from api.web import forms
 from library.clock import utc_now
 from library.db import reading
+from library.errors import InvalidInput
 from library.i18n.messages import _
 from library.tables import Feedback, Work
 from library.vocabulary import Channel, SuppressionKind, Verdict
@@ -39,17 +40,7 @@ class Answered:
 @bp.get("/me/hidden")
 def show() -> str:
     """List what is hidden, and what was read already."""
-    caller = context.me()
-    with reading(context.sessions()) as session:
-        wishes = list_suppressions(session, caller.patron_id)
-        answered = _answered(session, caller.patron_id)
-    return render_template(
-        "hidden.html",
-        wishes=[w for w in wishes if w.kind is not SuppressionKind.WORK],
-        hidden=[a for a in answered if a.verdict is Verdict.NOT_FOR_ME],
-        read=[a for a in answered if a.verdict is Verdict.READ_ALREADY],
-        kinds=KINDS,
-    )
+    return _page()
 
 
 @bp.post("/me/hidden/show")
@@ -78,14 +69,32 @@ def end() -> Response:
 
 
 @bp.post("/me/hidden/add")
-def add() -> Response:
+def add() -> Response | tuple[str, int]:
     """Keep a wish to see no more of something."""
     caller = context.me()
-    kind = forms.choice("kind", SuppressionKind)
-    with context.sessions().begin() as session:
-        name = forms.text("name")
-        suppress(session, caller.patron_id, kind, name, name, utc_now())
+    try:
+        kind, name = forms.choice("kind", SuppressionKind), forms.text("name")
+        with context.sessions().begin() as session:
+            suppress(session, caller.patron_id, kind, name, name, utc_now())
+    except InvalidInput as error:
+        # Whatever is wrong with what was typed is wrong with its one field.
+        return _page(InvalidInput(str(error), field="name")), 422
     return forms.see(url_for("hidden.show"))
+
+
+def _page(fault: InvalidInput | None = None) -> str:
+    caller = context.me()
+    with reading(context.sessions()) as session:
+        wishes = list_suppressions(session, caller.patron_id)
+        answered = _answered(session, caller.patron_id)
+    return render_template(
+        "hidden.html",
+        wishes=[w for w in wishes if w.kind is not SuppressionKind.WORK],
+        hidden=[a for a in answered if a.verdict is Verdict.NOT_FOR_ME],
+        read=[a for a in answered if a.verdict is Verdict.READ_ALREADY],
+        kinds=KINDS,
+        fault=fault,
+    )
 
 
 def _answered(session: Session, patron_id: int) -> list[Answered]:

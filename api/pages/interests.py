@@ -1,11 +1,10 @@
 """What a patron likes: terms with a weight, stated or concluded, on or off."""
 
-from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, render_template, url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
@@ -87,7 +86,7 @@ def add() -> Response | tuple[str, int]:
         anchor = f"interest-{there.interest_id}"
         return forms.see(url_for("interests.show", _anchor=anchor))
     except InvalidInput as fault:
-        return _page(fault, request.form), 422
+        return _page(fault), 422
     notices.tell(context.say(_("Added: %(label)s"), label=added.label))
     return forms.see(url_for("interests.show", _anchor=f"interest-{added.id}"))
 
@@ -105,7 +104,7 @@ def change(interest_id: int) -> Response | tuple[str, int]:
             else:
                 _change(session, caller.patron_id, interest_id)
     except InvalidInput as fault:
-        return _page(fault, request.form, changing=interest_id), 422
+        return _page(fault, changing=interest_id), 422
     anchor = None if forms.ticked("remove") else f"interest-{interest_id}"
     notices.tell(context.say(_("Your interests are stored.")))
     return forms.see(url_for("interests.show", _anchor=anchor))
@@ -134,12 +133,7 @@ def _day(interest_id: int) -> date | None:
         raise InvalidInput(str(error), field=f"ends-{interest_id}") from error
 
 
-def _page(
-    fault: InvalidInput | None = None,
-    typed: Mapping[str, str] | None = None,
-    *,
-    changing: int | None = None,
-) -> str:
+def _page(fault: InvalidInput | None = None, *, changing: int | None = None) -> str:
     caller, reader = context.me(), context.reader()
     with reading(context.sessions()) as session:
         profiles = list_profiles(session, caller.patron_id)
@@ -155,7 +149,6 @@ def _page(
         origins=ORIGINS,
         rhythms=RHYTHMS,
         fault=fault,
-        typed=typed or {},
         changing=changing,
         today=today,
         soon=today + _SOON,

@@ -59,7 +59,7 @@ LONGEST_PAUSE: Final = timedelta(days=2 * 366)
 @bp.get("/me/preferences")
 def show() -> str:
     """Show what the patron chose."""
-    return _page()
+    return page()
 
 
 @bp.post("/me/preferences")
@@ -91,7 +91,7 @@ def change() -> Response | tuple[str, int]:
             _make_known(session, caller.patron_id, chosen["channel"])
             preferences.change(session, caller.patron_id, at=utc_now(), **chosen)
     except InvalidInput as fault:
-        return _page(fault, request.form), 422
+        return page(fault), 422
     notices.tell(messages.gettext(_chosen_language(), _("Your choices are stored.")))
     response = forms.see(url_for("preferences.show"))
     context.set_cookie(
@@ -112,7 +112,7 @@ def pause() -> Response | tuple[str, int]:
                 until = _pause_end(session, caller.patron_id, at)
                 preferences.pause(session, caller.patron_id, until=until)
     except InvalidInput as fault:
-        return _page(fault, until=request.form.get("until", "")), 422
+        return page(fault), 422
     return forms.see(url_for("preferences.show"))
 
 
@@ -175,12 +175,8 @@ def _one_of(name: str, choices: Mapping[str, str]) -> str:
     return given
 
 
-def _page(
-    fault: InvalidInput | None = None,
-    typed: Mapping[str, str] | None = None,
-    *,
-    until: str = "",
-) -> str:
+def page(fault: InvalidInput | None = None) -> str:
+    """Render the page, after a form of it was refused with the field at fault."""
     caller, at = context.me(), utc_now()
     locale = context.reader().locale
     with reading(context.sessions()) as session:
@@ -195,27 +191,16 @@ def _page(
         patron = session.get_one(Patron, caller.patron_id)
         own = preferences.own_rhythms(session, caller.patron_id)
     clocks = [row.next_digest_at, *(interest.next_digest_at for interest in own)]
-    now: dict[str, str] = {
-        "rhythm": row.rhythm,
-        "weekday": str(row.weekday),
-        "hour": str(row.hour),
-        "zone": row.zone,
-        "channel": channel,
-        "at_least": str(row.at_least),
-        "quiet_from": clock(row.quiet_from),
-        "quiet_to": clock(row.quiet_to),
-        "discreet": "1" if row.discreet else "",
-        "language": locale,
-        "calendar": patron.calendar or "",
-        "digits": patron.digits or "",
-    }
     allow_own_scripts()
     return render_template(
         "preferences.html",
-        now={**now, "discreet": "", **typed} if typed else now,
+        now=row,
+        channel=channel,
+        calendar=patron.calendar or "",
+        digit_set=patron.digits or "",
+        clock=clock,
         zone=zone_name(row.zone, locale),
         zones={row.zone: zone_name(row.zone, locale), **zone_names(locale)},
-        until=until,
         month_ahead=at + timedelta(days=30),
         next_digest_at=min(filter(None, clocks), default=None),
         paused=paused.get(preferences.EVERYTHING),

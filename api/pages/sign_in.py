@@ -68,7 +68,8 @@ def use_code() -> Response | tuple[str, int]:
         return page(429)
     if patron_id is None:
         fault = _("This code does not fit, or its time is up.")
-        html = render_template("sign_in_code.html", identity=identity, fault=fault)
+        # Who was named on this very form is asked for again.
+        html = render_template("sign_in_code.html", identity=_identity(), fault=fault)
         return html, 422
     return _let_in(patron_id)
 

@@ -1,7 +1,9 @@
-"""Reading what a form posted: typed values, or the field at fault."""
+"""Reading what a form posted: typed values, or the field at fault and all as it was."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from flask import redirect, request
 from werkzeug.wrappers import Response
@@ -87,6 +89,39 @@ def minutes(name: str) -> int | None:
 def ticked(name: str) -> bool:
     """Tell whether a box was ticked."""
     return name in request.form
+
+
+@dataclass(frozen=True)
+class Entered:
+    """What the fields of a form show: what was typed if it was refused, else as stored.
+
+    Attributes:
+        posted: All that was typed; None where the form was not posted.
+    """
+
+    posted: Mapping[str, list[str]] | None
+
+    def text(self, name: str, stored: object = "") -> str:
+        """Return what stands in a field."""
+        if self.posted is None:
+            return str(stored or "")
+        return "".join(self.posted.get(name, ())[:1])
+
+    def chosen(self, name: str, value: object, stored: object = None) -> bool:
+        """Tell whether a box, button or option with this value is chosen."""
+        if self.posted is None:
+            return bool(stored)
+        return str(value) in self.posted.get(name, ())
+
+
+def entered(endpoint: str, **values: Any) -> Entered:
+    """Return what stands in the form that is posted to an endpoint.
+
+    A post that went well leads to another page, so a form on the page that answers one
+    was refused, and nothing that was typed must be lost.
+    """
+    here = request.endpoint == endpoint and request.view_args == values
+    return Entered(request.form.to_dict(flat=False) if here else None)
 
 
 def see(address: str) -> Response:

@@ -501,6 +501,12 @@ def test_what_cannot_be_joined_or_split_is_said_on_the_page(
     itself = browser.press(page, "Join: کیهان", other=str(cosmos.id))
     nothing = browser.press(page, "Join: کیهان", other=str(kayhan.id + 1000))
     none = browser.press(page, "Make the ticked ones a work of their own")
+    action = f"/console/works/{cosmos.id}/split"
+    (token,) = page.find(f"//form[@action='{action}']/input[@name='form']/@value")
+    records = page.find("//input[@name='record']/@value")
+    every = browser.post(action, {"form": token, "record": records})
 
-    assert {itself.status, nothing.status, none.status} == {422}
+    assert {itself.status, nothing.status, none.status, every.status} == {422}
+    assert itself.find(f"//input[@name='other'][@value='{kayhan.id}']")
+    assert len(every.find("//input[@name='record'][@checked]")) == len(records) == 2
     assert browser.open("/console/works/99999").status == 404
