@@ -212,7 +212,7 @@ def _reader() -> Reader:
             return Reader(messages.nearest_locale(staff.language), zone=zone)
     elif patron := patron_here():
         locale = messages.nearest_locale(patron.language)
-        return Reader(locale, patron.calendar, patron.digits, patron.zone or zone)
+        return Reader(locale, patron.calendar, patron.digits, patron.zone)
     return Reader(chosen_language() or _asked_language(), zone=zone)
 
 

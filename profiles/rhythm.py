@@ -50,6 +50,11 @@ def slot_of(moment: datetime, zone: str) -> date:
     return moment.astimezone(ZoneInfo(zone)).date()
 
 
+def is_over(day: date | None, zone: str, *, at: datetime) -> bool:
+    """Tell whether a last day is over where its patron is; without one nothing ends."""
+    return day is not None and day < slot_of(at, zone)
+
+
 def end_of_day(day: date, zone: str) -> datetime:
     """Return the moment at which a local day is over."""
     return moment_of(day + _DAY, time(), ZoneInfo(zone)) - timedelta(microseconds=1)

@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
     BindParameter,
@@ -45,6 +44,7 @@ from library.vocabulary import (
 )
 from profiles.contacts import fitness
 from profiles.preferences import get, pause_end
+from profiles.rhythm import is_over
 
 CAP_WINDOW = timedelta(days=7)
 CAPPED = frozenset(
@@ -297,7 +297,7 @@ def _standing(
     recent = (out.first for out in by_kind["out"] if out.ref != asked.besides)
     return Standing(
         patron_id=person.id,
-        active=_is_active(person, at),
+        active=not is_over(person.expires_on, person.branch_zone, at=at),
         rhythm=own.rhythm,
         zone=own.zone,
         quiet_from=own.quiet_from,
@@ -316,13 +316,6 @@ def _standing(
             own.discreet,
         ),
     )
-
-
-def _is_active(person: Row[Any], at: datetime) -> bool:
-    if person.expires_on is None:
-        return True
-    today = at.astimezone(ZoneInfo(person.branch_zone)).date()
-    return bool(person.expires_on >= today)
 
 
 def _contact(

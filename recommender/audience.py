@@ -9,13 +9,14 @@ from datetime import datetime
 from functools import cached_property
 
 import numpy as np
-from sqlalchemy import ColumnElement, and_, func, or_, select, true
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from library import tables
-from library.tables import Branch, InterestProfile, Patron, Suppression
+from library.tables import Branch, InterestProfile, Patron, Preference, Suppression
 from library.text.languages import language_key
 from library.vocabulary import InterestOrigin
+from profiles.rhythm import is_over
 from recommender.arrays import NOT_KNOWN, IntArray
 from recommender.candidates import NOWHERE, Candidates
 from recommender.deeds import Deeds
@@ -96,7 +97,7 @@ def read_audience(
     Args:
         session: Reads only.
         stretch: Of patron ids.
-        at: Ended interests are left out.
+        at: Interests that are over where the patron is are left out.
         for_alerts: Leave out patrons whose membership has ended, and interests that
             shall bring no message.
     """
@@ -109,14 +110,15 @@ def read_audience(
             Branch.code,
             Patron.category,
             may_learn_from(Patron.id),
+            Patron.expires_on,
+            Branch.zone,
         )
         .join(Branch, Branch.id == Patron.branch_id)
-        .where(
-            within(Patron.id, stretch),
-            _is_member(at) if for_alerts else true(),
-        )
+        .where(within(Patron.id, stretch))
         .order_by(Patron.id)
     ).all()
+    if for_alerts:
+        rows = [row for row in rows if not is_over(row.expires_on, row.zone, at=at)]
     interests, languages = _wishes(session, stretch, at, for_alerts=for_alerts)
     return Audience(
         patrons=np.array([row[0] for row in rows], np.int64),
@@ -128,10 +130,6 @@ def read_audience(
         interests=interests,
         languages=languages,
     )
-
-
-def _is_member(at: datetime) -> ColumnElement[bool]:
-    return or_(Patron.expires_on.is_(None), Patron.expires_on >= at.date())
 
 
 def read_nos(
@@ -186,22 +184,29 @@ def _wishes(
     wanted = [
         interest.interest_profile_id == profile.id,
         interest.active.is_(True),
-        or_(interest.ends_on.is_(None), interest.ends_on >= at.date()),
     ]
     if for_alerts:
         wanted.append(interest.alerts.is_(True))
-    rows: list[tuple[InterestProfile, tables.Interest | None]] = [
-        (of, one)
-        for of, one in session.execute(
-            select(profile, interest)
+    own_zone = func.coalesce(Preference.zone, Branch.zone)
+    rows: list[tuple[InterestProfile, tables.Interest | None, str]] = [
+        (of, one, zone)
+        for of, one, zone in session.execute(
+            select(profile, interest, own_zone)
+            .join(Patron, Patron.id == profile.patron_id)
+            .join(Branch, Branch.id == Patron.branch_id)
+            .outerjoin(Preference, Preference.patron_id == Patron.id)
             .outerjoin(interest, and_(*wanted))
             .where(within(profile.patron_id, stretch))
             .order_by(interest.id)
         )
     ]
     return (
-        [_interest(one, of) for of, one in rows if one is not None],
-        _languages({of for of, _ in rows}),
+        [
+            _interest(one, of)
+            for of, one, zone in rows
+            if one is not None and not is_over(one.ends_on, zone, at=at)
+        ],
+        _languages({of for of, *_ in rows}),
     )
 
 

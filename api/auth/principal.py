@@ -9,10 +9,10 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from library.tables import Patron, Preference, SignedIn, Staff
+from library.tables import Branch, Patron, Preference, SignedIn, Staff
 from library.vocabulary import StaffRole
 
 SHORT_STAY = timedelta(hours=12)
@@ -30,8 +30,8 @@ class PatronCaller:
     calendar: str | None
     digits: str | None
     branch_id: int
-    zone: str | None
-    """Of the patron's preference; None before there is one."""
+    zone: str
+    """Of the patron's preference, else of the branch."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,9 @@ def end(session: Session, token: str) -> None:
 def patron_of(session: Session, token: str, *, at: datetime) -> PatronCaller | None:
     """Return the patron whom a cookie's token signs in, if it still does."""
     found = session.execute(
-        select(Patron, Preference.zone)
+        select(Patron, func.coalesce(Preference.zone, Branch.zone))
         .join(SignedIn, SignedIn.patron_id == Patron.id)
+        .join(Branch, Branch.id == Patron.branch_id)
         .outerjoin(Preference, Preference.patron_id == Patron.id)
         .where(SignedIn.token_hash == hashed(token), SignedIn.expires_at > at)
     ).first()

@@ -2,7 +2,6 @@
 
 from datetime import date, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, url_for
 from sqlalchemy import func, select
@@ -29,6 +28,7 @@ from profiles.interests import (
     remove_interest,
     set_rhythm,
 )
+from profiles.rhythm import is_over, slot_of
 
 bp = Blueprint("interests", __name__)
 
@@ -134,10 +134,9 @@ def _day(interest_id: int) -> date | None:
 
 
 def _page(fault: InvalidInput | None = None, *, changing: int | None = None) -> str:
-    caller, reader = context.me(), context.reader()
+    caller, reader, at = context.me(), context.reader(), utc_now()
     with reading(context.sessions()) as session:
         profiles = list_profiles(session, caller.patron_id)
-        today = utc_now().astimezone(ZoneInfo(reader.zone)).date()
         ideas = _common_subjects(session, reader.direction, profiles)
     return render_template(
         "interests.html",
@@ -150,8 +149,8 @@ def _page(fault: InvalidInput | None = None, *, changing: int | None = None) -> 
         rhythms=RHYTHMS,
         fault=fault,
         changing=changing,
-        today=today,
-        soon=today + _SOON,
+        over=lambda day: is_over(day, reader.zone, at=at),
+        soon=slot_of(at, reader.zone) + _SOON,
     )
 
 

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from library.clock import utc_now
 from library.db import Sessions
 from library.i18n.jalali import format_date
 from library.settings import Settings
-from library.tables import Patron, Pause, Preference
+from library.tables import Branch, Patron, Pause, Preference
 from library.vocabulary import Channel, Rhythm
 from profiles import preferences
 from tests.browsing import Browser, Page, signed_in
@@ -242,3 +242,19 @@ def test_the_next_message_is_told_in_the_patrons_own_zone(
     page = signed_in(settings, sessions, reader).open("/me/preferences")
 
     assert "۷ آذر ۱۴۰۵، ۰۸:۰۰" in page.text
+
+
+def test_the_hours_of_who_chose_no_zone_are_the_branchs(
+    browser: Browser, sessions: Sessions, patron: Patron
+) -> None:
+    with sessions.begin() as session:
+        session.execute(delete(Preference))
+        session.scalars(select(Branch)).one().zone = "Asia/Tehran"
+        pause = Pause(
+            patron_id=patron.id,
+            scope=preferences.EVERYTHING,
+            until=datetime(2999, 1, 1, 22, tzinfo=UTC),
+        )
+        session.add(pause)
+
+    assert "pause until January 2, 2999" in browser.open("/me/preferences").main
