@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from library.db import Pour
 from library.errors import DeliveryFailed
-from library.tables import Alert, ContactPoint, Delivery, Impression, LedgerEntry
+from library.tables import Alert, Delivery, Impression, LedgerEntry
 from library.vocabulary import DeliveryState
 from notifier import outbox
 from notifier.composing import PRIVATE, Composed, Facts
@@ -21,6 +21,7 @@ from notifier.outbox import Claim
 from notifier.outcomes import Outcome, Result, Sent, settle, trouble_of
 from profiles import contacts
 from profiles.causes import Cause
+from profiles.contacts import Trouble
 from profiles.devices import REPLACEABLE
 
 _RIDE_AGAIN = frozenset(
@@ -109,6 +110,7 @@ def settle_all(session: Session, attempts: Sequence[Attempt]) -> Counter[Outcome
     ledger: list[tuple[object, ...]] = []
     shown: list[tuple[object, ...]] = []
     freed: list[int] = []
+    news: list[_News] = []
     for one, result, at in ended:
         delivery = one.claim.delivery
         if isinstance(result, PutOff):
@@ -127,11 +129,12 @@ def settle_all(session: Session, attempts: Sequence[Attempt]) -> Counter[Outcome
         counted[outcome] += 1
         made = one.made if isinstance(one.made, Composed) else Composed(None)
         ledger.append(_ledger_entry(one.claim, made, result, outcome, at))
-        _record_health(session, made, result, at)
+        news += _news(made, result, at)
         if outcome is Outcome.SENT:
             shown += _impressions(delivery, made, at)
         if outcome is Outcome.WITHHELD and one.was_out_at is None:
             freed += [delivery.id] if _rides_again(delivery) else []
+    _record_health(session, news)
     outbox.store(session, [one.claim for one, _, _ in ended])
     _LEDGER.rows(session, ledger)
     _SHOWN.rows(session, shown)
@@ -207,22 +210,36 @@ def _reason(result: Result) -> str:
     return str(result)
 
 
-def _record_health(
-    session: Session, composed: Composed, result: Result, at: datetime
-) -> None:
-    contact = composed.contact
+@dataclass(frozen=True)
+class _News:
+    """What a message says of the contact point it went to."""
+
+    contact_point_id: int
+    trouble: Trouble | None
+    """None: it was taken."""
+    at: datetime
+
+
+def _news(made: Composed, result: Result, at: datetime) -> list[_News]:
+    contact = made.contact
     if contact is None or isinstance(result, Ruling):
-        return
-    trouble = trouble_of(result) if isinstance(result, DeliveryFailed) else None
-    if trouble is None and (isinstance(result, DeliveryFailed) or not contact.troubled):
-        return
-    point = session.get(ContactPoint, contact.id)
-    if point is None:
-        return
-    if trouble:
-        contacts.record_trouble(point, trouble, at=at)
-    else:
-        contacts.record_success(point)
+        return []
+    if isinstance(result, DeliveryFailed):
+        trouble = trouble_of(result)
+        return [_News(contact.id, trouble, at)] if trouble else []
+    return [_News(contact.id, None, at)] if contact.troubled else []
+
+
+def _record_health(session: Session, news: Sequence[_News]) -> None:
+    points = contacts.hold(session, {one.contact_point_id for one in news})
+    for one in news:
+        point = points.get(one.contact_point_id)
+        if point is None:
+            continue
+        if one.trouble:
+            contacts.record_trouble(point, one.trouble, at=one.at)
+        else:
+            contacts.record_success(point)
 
 
 def _impressions(

@@ -4,7 +4,7 @@ A patron is not an address: families share one, and a child's messages go to a g
 The address is read anew before each message, so a changed one also moves what waits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -233,8 +233,25 @@ def stopped(session: Session, *, branch_id: int | None = None) -> list[Stopped]:
     ]
 
 
+def hold(session: Session, ids: Collection[int]) -> Mapping[int, ContactPoint]:
+    """Return contact points by id, which nobody else counts against meanwhile.
+
+    A count goes on from what stands there: whoever reads it holds it first.
+    """
+    if not ids:
+        return {}
+    held = (
+        select(ContactPoint)
+        .where(ContactPoint.id.in_(ids))
+        .order_by(ContactPoint.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    return {point.id: point for point in session.scalars(held)}
+
+
 def record_trouble(point: ContactPoint, trouble: Trouble, *, at: datetime) -> None:
-    """Count a bounce or complaint against a contact point."""
+    """Count a bounce or complaint against a contact point that is held."""
     set_health(point, after_trouble(health_of(point), trouble, at=at))
 
 

@@ -9,11 +9,12 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from library.db import Sessions, reading
+from library.errors import DeliveryFailed
 from library.settings import Settings
 from library.tables import ContactPoint, LedgerEntry
 from notifier import links
 from notifier.bounces import Taken, parse_report, take_in
-from profiles.contacts import Trouble
+from profiles.contacts import Trouble, record_trouble
 from tests.factories import NOON, ada, cy
 from tests.notifier.cast import (
     Outbox,
@@ -193,6 +194,23 @@ def test_the_same_twice_at_one_moment_counts_once(
 
     assert sorted(taken) == [Taken.COUNTED, Taken.REPEATED]
     assert point(sessions).hard == 1
+
+
+def test_a_report_and_a_refusal_at_one_moment_both_count(
+    sessions: Sessions, own: Settings
+) -> None:
+    a_digest_for_ada(sessions, own)
+    refuses = Outbox(DeliveryFailed("550 5.1.1 no such user", permanent=True))
+    point_id = point(sessions).id
+
+    def report(session: Session) -> None:
+        held = session.get_one(ContactPoint, point_id, with_for_update=True)
+        record_trouble(held, Trouble.HARD, at=NOON)
+
+    meanwhile(sessions, report, lambda _: deliver(sessions, own, refuses))
+
+    assert point(sessions).hard == 2
+    assert point(sessions).stopped_at is not None
 
 
 def test_a_forged_tag_counts_for_nothing(
