@@ -6,12 +6,14 @@ switched off is left alone.
 
 from collections import defaultdict
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from library.db import Sessions
+from library.errors import NotFound
 from library.jobs import Progress, no_progress
 from library.tables import (
     Creator,
@@ -61,9 +63,9 @@ def infer_all(
     with sessions() as session:
         patron_ids = session.scalars(select(Patron.id).order_by(Patron.id)).all()
     for done, patron_id in enumerate(patron_ids, 1):
-        with sessions.begin() as session:
-            if session.get(Patron, patron_id):  # else erased meanwhile
-                infer(session, patron_id, at)
+        # Who was erased meanwhile is not found.
+        with suppress(NotFound), sessions.begin() as session:
+            infer(session, patron_id, at)
         progress(done, len(patron_ids))
     return len(patron_ids)
 

@@ -12,9 +12,9 @@ from library.errors import Conflict
 from library.tables import ContactPoint, Interest, Patron, Pause, Preference
 from library.vocabulary import Channel, ConsentPurpose
 from profiles import consent, contacts, experiments, preferences
-from profiles.inference import infer
+from profiles.inference import infer, infer_all
 from profiles.trials import Arm
-from tests.factories import NOON, ada, make_loan, make_work
+from tests.factories import NOON, ada, make_loan, make_patron, make_work
 from tests.races import meanwhile
 
 ARMS = {"new": Arm(0.5), "old": Arm(0.5)}
@@ -81,6 +81,24 @@ def test_nothing_is_concluded_while_a_consent_is_withdrawn(
 
     with reading(sessions) as session:
         assert session.scalars(select(Interest)).all() == []
+
+
+def test_all_are_inferred_though_one_is_erased_meanwhile(
+    sessions: Sessions, patron_id: int
+) -> None:
+    with sessions.begin() as session:
+        patron = make_patron(session, "Dee", consents=tuple(ConsentPurpose))
+        for title in ("Cosmos", "Contact"):
+            make_loan(session, patron, make_work(session, title, subjects=["Stars"]))
+
+    meanwhile(
+        sessions,
+        lambda session: session.execute(delete(Patron).where(Patron.id == patron_id)),
+        lambda _: infer_all(sessions, at=NOON),
+    )
+
+    with reading(sessions) as session:
+        assert session.scalars(select(Interest.label)).all() == ["Stars"]
 
 
 def test_two_experiments_never_run_at_one_time(sessions: Sessions) -> None:
