@@ -17,7 +17,13 @@ from notifier import links
 from notifier.contents import Entry
 from notifier.digest import Digest
 from notifier.message import Mailbox, Message, topic_of
-from notifier.rendering import Recipient, best_of, digest_subject, reasons_of
+from notifier.rendering import (
+    Recipient,
+    best_of,
+    digest_subject,
+    page_of,
+    reasons_of,
+)
 from profiles.devices import parse_device
 
 KIND: Final = "digest"
@@ -43,7 +49,7 @@ def render_push(
         "body": line,
         "lang": html_lang(to.locale),
         "dir": direction(to.locale),
-        "link": links.page_url(settings),
+        "link": page_of(settings, digest),
         "leave": _leave(settings, delivery),
         "tag": topic_of(delivery.message_id),
         "leave_label": gettext(to.locale, "Fewer messages"),
@@ -73,7 +79,7 @@ def render_app(
         "total": digest.total,
         "works": [],
         "ending": [],
-        "page": links.page_url(settings),
+        "page": page_of(settings, digest),
         "preferences": links.preferences_url(settings),
         "leave": _leave(settings, delivery),
     }

@@ -162,7 +162,7 @@ def render_digest(
             for one in digest.ending
         ],
         "interests": links.interests_url(settings),
-        "page": links.alerts_url(settings) if digest.more else links.page_url(settings),
+        "page": page_of(settings, digest),
         "preferences": links.preferences_url(settings),
     }
     template = "discreet" if to.discreet else "digest"
@@ -234,6 +234,11 @@ def digest_subject(to: Recipient, digest: Digest[Entry]) -> str:
 def _quickest(rhythms: Collection[Rhythm]) -> Rhythm:
     order = (Rhythm.DAILY, Rhythm.WEEKLY, Rhythm.MONTHLY)
     return next((one for one in order if one in rhythms), Rhythm.OFF)
+
+
+def page_of(settings: Settings, digest: Digest[Entry]) -> str:
+    """Return the page that has all a digest is of, also what did not fit into it."""
+    return links.alerts_url(settings) if digest.more else links.page_url(settings)
 
 
 def best_of(digest: Digest[Entry]) -> Entry:

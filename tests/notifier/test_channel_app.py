@@ -97,6 +97,22 @@ def test_the_app_gets_the_digest_as_data(sessions: Sessions, app: AppServer) -> 
     assert data["leave"].startswith(f"{app.settings.base_url}/leave/")
 
 
+def test_where_more_is_new_than_fits_the_page_is_that_of_all(
+    sessions: Sessions, app: AppServer
+) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+    digests_for(sessions, app, patron)
+
+    short = replace(app.settings, digest_limit=1)
+    deliver_due(sessions, short, at=NOON, worker="w1")
+
+    ((_, told),) = app.calls
+    data = told["data"]
+    assert (len(data["works"]), data["total"]) == (1, 2)
+    assert data["page"] == f"{app.settings.base_url}/me/alerts"
+
+
 def test_what_cannot_be_lessened_has_no_link(
     sessions: Sessions, app: AppServer
 ) -> None:

@@ -116,6 +116,18 @@ def test_a_digest_is_shown_on_the_device_in_a_few_words(
     assert pushed.words["tag"] == pushed.headers["topic"]
 
 
+def test_where_more_is_new_than_fits_it_opens_the_page_of_all(
+    sessions: Sessions, service: PushService
+) -> None:
+    digest_for(sessions, service)
+
+    short = replace(service.settings, digest_limit=1)
+    deliver_due(sessions, short, at=NOON, worker="w1")
+
+    (pushed,) = service.waiting.values()
+    assert pushed.words["link"] == f"{service.settings.base_url}/me/alerts"
+
+
 def test_in_persian_it_reads_from_right_to_left(
     sessions: Sessions, service: PushService
 ) -> None:
