@@ -118,13 +118,6 @@ def stratum_of(*, warm: bool, few: bool) -> Stratum:
     return Stratum.COLD_FEW if few else Stratum.COLD_MANY
 
 
-def part_scores(
-    model: Model, history: History, candidates: IntArray
-) -> Mapping[str, FloatArray]:
-    """Return each part's own scores, (patrons, candidates), nan where unknown."""
-    return {part.name: score(part, history, candidates) for part in model.parts}
-
-
 def score_block(model: Model, history: History, candidates: IntArray) -> FloatArray:
     """Score candidates for some patrons, shape (patrons, candidates), never nan.
 

@@ -11,10 +11,10 @@ from hypothesis.extra import numpy as arrays
 
 from recommender.arrays import Loans, WorksText, build_history
 from recommender.explaining import explain
+from recommender.parts.roster import score
 from recommender.scoring import (
     Model,
     extend,
-    part_scores,
     reweigh,
     score_block,
     score_by_part,
@@ -144,7 +144,8 @@ def test_other_weights_change_the_order(model: Model) -> None:
 
     scores = score_block(reweigh(model, only), history, np.arange(model.n_works))
 
-    popularity = part_scores(model, history, np.arange(model.n_works))["popularity"]
+    (part,) = (part for part in model.parts if part.name == "popularity")
+    popularity = score(part, history, np.arange(model.n_works))
     for row in range(len(history)):
         mine = history.take(np.array([row])).column
         rest = np.setdiff1d(np.arange(model.n_works), mine)
