@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from library import audit
 from library.errors import InvalidInput, NotFound
+from library.i18n.zones import weekend
 from library.tables import Branch, Patron, Preference
 from profiles import preferences
 from profiles.contacts import is_email
@@ -27,6 +28,7 @@ class Changes(TypedDict, total=False):
     name: str
     name_fa: str | None
     zone: str
+    weekend: str | None
     sender: str | None
     reply_to: str | None
     postal_address: str | None
@@ -79,6 +81,8 @@ def _check(name: str, value: Any) -> None:
     fault = None
     if name == "zone" and value not in available_timezones():
         fault = "is no time zone; one is called as Asia/Tehran"
+    elif name == "weekend" and value is not None and not _are_days(value):
+        fault = "names no days; two are named as thu,fri"
     elif name == "name" and not value:
         fault = "may not be empty"
     elif name == "floor" and value is not None and not -_HIGHEST <= value <= _HIGHEST:
@@ -91,6 +95,13 @@ def _check(name: str, value: Any) -> None:
         fault = "is no e-mail address"
     if fault:
         raise InvalidInput(f"{name}: {value!r} {fault}", field=name)
+
+
+def _are_days(value: str) -> bool:
+    try:
+        return bool(weekend("UTC", value))
+    except ValueError:
+        return False
 
 
 def _move(session: Session, branch: Branch, zone: str, at: datetime) -> None:

@@ -13,8 +13,8 @@ from library.tables import Branch
 from profiles.branches import Changes, all_branches, change
 
 _SHOWN = (
-    *("code", "name", "name_fa", "zone", "sender", "reply_to", "postal_address"),
-    *("floor", "allowance"),
+    *("code", "name", "name_fa", "zone", "weekend"),
+    *("sender", "reply_to", "postal_address", "floor", "allowance"),
 )
 _HEADS = tuple(name.replace("_", " ") for name in _SHOWN)
 
@@ -37,6 +37,11 @@ class _OrNothing(click.ParamType[Any]):
 @click.option("--name", help="As patrons know it.")
 @click.option("--name-fa", help="The same in Persian.")
 @click.option("--zone", help="Time zone of its patrons, as Asia/Tehran.")
+@click.option(
+    "--weekend",
+    metavar="DAYS",
+    help="Its days off, as thu,fri; else by custom where its zone is.",
+)
 @click.option("--sender", help="Mail to its patrons comes from this address.")
 @click.option("--reply-to", help="Answers to that mail go there.")
 @click.option("--postal-address", help="It stands at the foot of each mail.")

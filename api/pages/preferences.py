@@ -17,8 +17,8 @@ from library.db import reading
 from library.errors import InvalidInput
 from library.i18n import jalali, messages, numbers
 from library.i18n.messages import _
-from library.i18n.zones import zone_name, zone_names
-from library.tables import Patron
+from library.i18n.zones import weekend, zone_name, zone_names
+from library.tables import Branch, Patron
 from library.vocabulary import Channel, Rhythm
 from notifier.push_keys import public_key
 from profiles import contacts, devices, preferences
@@ -189,6 +189,7 @@ def page(fault: InvalidInput | None = None) -> str:
         point = contacts.address_of(session, caller.patron_id, Channel.EMAIL)
         waiting = contacts.unconfirmed(session, caller.patron_id)
         patron = session.get_one(Patron, caller.patron_id)
+        branch = session.get_one(Branch, patron.branch_id)
         own = preferences.own_rhythms(session, caller.patron_id)
     clocks = [row.next_digest_at, *(interest.next_digest_at for interest in own)]
     allow_own_scripts()
@@ -209,6 +210,7 @@ def page(fault: InvalidInput | None = None) -> str:
         fault=fault,
         rhythms=RHYTHMS,
         days=[(day, DAYS[day]) for day in week(locale)],
+        weekend=weekend(branch.zone, branch.weekend),
         channels={way: CHANNELS[way] for way in ways},
         instead=row.channel is not channel,
         devices=[(one, parse_device(one.address).endpoint) for one in own_devices],

@@ -77,15 +77,6 @@ def week_start(day: date, locale: str) -> date:
     return day - timedelta((day.weekday() - Locale.parse(locale).first_week_day) % 7)
 
 
-def weekend(locale: str) -> frozenset[int]:
-    """Return the days off by custom, Monday 0: Friday alone in fa_IR.
-
-    Only a default: a branch sets its own.
-    """
-    first, last = Locale.parse(locale).weekend_start, Locale.parse(locale).weekend_end
-    return frozenset((first + n) % 7 for n in range((last - first) % 7 + 1))
-
-
 def format_date(
     value: date,
     locale: str,

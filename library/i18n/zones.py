@@ -1,4 +1,7 @@
-"""Time zones by the names their readers know: «وقت ایران», "Germany (Berlin) Time"."""
+"""Time zones by the names their readers know: «وقت ایران», "Germany (Berlin) Time".
+
+And what is the custom where they are: which days of the week are off.
+"""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -6,10 +9,13 @@ from types import MappingProxyType
 from typing import Final
 from zoneinfo import available_timezones
 
+from babel.core import Locale, UnknownLocaleError, get_global
 from babel.dates import get_timezone_location
 
 from library.text import sort_key
 
+_DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_NO_COUNTRY: Final = frozenset({None, "ZZ", "001"})
 _AREAS: Final = (
     *("Africa/", "America/", "Antarctica/", "Asia/", "Atlantic/", "Australia/"),
     *("Europe/", "Indian/", "Pacific/"),
@@ -33,3 +39,26 @@ def zone_names(locale: str) -> Mapping[str, str]:
         first.setdefault(zone_name(zone, locale), zone)
     ordered = sorted(first, key=sort_key)
     return MappingProxyType({first[name]: name for name in ordered})
+
+
+def weekend(zone: str, own: str | None = None) -> frozenset[int]:
+    """Return the days off, Monday 0: Friday alone in Asia/Tehran.
+
+    Args:
+        zone: By the custom of its country; of one of none, as UTC, nothing is known.
+        own: The days a branch names instead, as "thu,fri".
+
+    Raises:
+        ValueError: One of them is no day.
+    """
+    if own is not None:
+        return frozenset(_DAYS.index(day.strip().lower()) for day in own.split(","))
+    country = get_global("zone_territories").get(zone)
+    if country in _NO_COUNTRY:
+        return frozenset()
+    try:
+        place = Locale.parse(f"und_{country}")
+    except UnknownLocaleError:
+        return frozenset()
+    first, last = place.weekend_start, place.weekend_end
+    return frozenset((first + n) % 7 for n in range((last - first) % 7 + 1))

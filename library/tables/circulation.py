@@ -21,6 +21,7 @@ class Branch(Base):
     name_fa: Mapped[str | None]
     zone: Mapped[str] = mapped_column(default="UTC")
     weekend: Mapped[str | None]
+    """Days off, as "thu,fri"; null: by custom."""
     sender: Mapped[str | None]
     reply_to: Mapped[str | None]
     postal_address: Mapped[str | None]

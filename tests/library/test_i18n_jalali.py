@@ -19,7 +19,6 @@ from library.i18n.jalali import (
     parse_year,
     to_jalali,
     week_start,
-    weekend,
 )
 
 CASES: dict[str, Any] = json.loads(
@@ -207,11 +206,6 @@ def test_a_persian_week_begins_on_saturday() -> None:
 
     assert {week_start(date(2026, 11, n), "fa_IR") for n in range(21, 28)} == {saturday}
     assert week_start(saturday, "en") == date(2026, 11, 16)
-
-
-def test_the_weekend_is_friday_in_iran() -> None:
-    assert weekend("fa_IR") == {4}
-    assert weekend("en") == {5, 6}
 
 
 def test_months_have_names_in_both_scripts() -> None:

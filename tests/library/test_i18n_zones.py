@@ -2,7 +2,7 @@ from zoneinfo import available_timezones
 
 import pytest
 
-from library.i18n.zones import zone_name, zone_names
+from library.i18n.zones import weekend, zone_name, zone_names
 
 
 @pytest.mark.parametrize("locale", ["en", "fa_IR"])
@@ -22,3 +22,21 @@ def test_they_are_in_the_order_of_the_readers_letters() -> None:
 
     assert persian.index("وقت آلمان (برلین)") < persian.index("وقت ایران")
     assert persian.index("وقت ایران") < persian.index("وقت پاکستان")
+
+
+@pytest.mark.parametrize(
+    ("zone", "own", "days"),
+    [
+        ("Asia/Tehran", None, {4}),
+        ("Asia/Kabul", None, {3, 4}),
+        ("Europe/Berlin", None, {5, 6}),
+        ("UTC", None, set()),
+        ("Etc/UTC", None, set()),
+        ("Antarctica/Troll", None, set()),
+        ("Asia/Tehran", "Thu, fri", {3, 4}),
+    ],
+)
+def test_the_weekend_is_that_of_custom_or_the_branchs_own(
+    zone: str, own: str | None, days: set[int]
+) -> None:
+    assert weekend(zone, own) == days

@@ -109,6 +109,7 @@ def test_patrons_whose_times_were_the_branchs_move_with_it(
         ("--zone", "Tehran", "is no time zone"),
         ("--sender", "nobody", "is no e-mail address"),
         ("--postal-address", "12 Street\nBcc: x@y", "has to be one line"),
+        ("--weekend", "thu,fry", "names no days"),
         ("--name", "", "may not be empty"),
         ("--floor", "nan", "has to be from -100 to 100"),
         ("--allowance", "-1", "may not be below 0"),

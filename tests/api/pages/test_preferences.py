@@ -12,7 +12,7 @@ from library.i18n.jalali import format_date
 from library.settings import Settings
 from library.tables import Branch, Patron, Pause, Preference
 from library.vocabulary import Channel, Rhythm
-from profiles import preferences
+from profiles import branches, preferences
 from tests.browsing import Browser, Page, signed_in
 from tests.factories import ada, cy
 
@@ -126,6 +126,27 @@ def test_a_weeks_first_day_is_the_readers(
 
     assert days(browser)[0] == "Monday"
     assert days(persian)[0] == "شنبه"
+
+
+@pytest.mark.parametrize(
+    ("zone", "own", "marked"),
+    [
+        ("Asia/Tehran", None, ["Friday (weekend)"]),
+        ("Asia/Tehran", "thu,fri", ["Thursday (weekend)", "Friday (weekend)"]),
+        ("UTC", None, []),
+    ],
+    ids=["custom", "the branch's own", "no place"],
+)
+def test_the_weekend_is_marked(
+    browser: Browser, sessions: Sessions, zone: str, own: str | None, marked: list[str]
+) -> None:
+    with sessions.begin() as session:
+        branches.change(session, "main", at=utc_now(), zone=zone, weekend=own)
+
+    page = browser.open("/me/preferences")
+
+    days = [o.text_content() for o in page.find("//select[@id='weekday']/option")]
+    assert [day for day in days if "weekend" in day] == marked
 
 
 def test_language_calendar_and_digits_are_three_choices(
