@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from library.db import Sessions, make_engine, make_sessions
-from library.settings import Settings
+from library.settings import Settings, misspelt
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,11 @@ def runtime() -> Runtime:
 def told_settings() -> Settings:
     """Return what the environment says, for what needs neither database nor secret."""
     return Settings.from_env(os.environ)  # noqa: TID251 -- the one place that reads it
+
+
+def told_amiss() -> dict[str, str]:
+    """Return variables that nearly are settings and are read by nobody."""
+    return misspelt(os.environ)  # noqa: TID251 -- the one place that reads it
 
 
 def start(settings: Settings) -> Runtime:

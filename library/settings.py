@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from library.errors import InvalidInput
+from library.setting_values import fault_of, slips
 
 PREFIX = "HAMKHAN_"
 
@@ -82,6 +83,12 @@ class Settings:
             for f in fields(cls)
             if PREFIX + f.name.upper() in env
         }
+        for name, value in given.items():
+            wanted = fault_of(name, value)
+            if wanted:
+                variable = PREFIX + name.upper()
+                # Not the value: it may hold a password.
+                raise InvalidInput(f"{variable}: wanted is {wanted}", field=variable)
         return cls(**given)
 
     @property
@@ -107,6 +114,14 @@ class Settings:
     def mail_domain(self) -> str:
         """The domain in our Message-IDs and List-Id."""
         return urlsplit(self.base_url).hostname or "localhost"
+
+
+def misspelt(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that nearly are settings, each with the one meant."""
+    # Without what all share, or all would look alike.
+    given = [name.removeprefix(PREFIX) for name in env if name.startswith(PREFIX)]
+    found = slips(given, [f.name.upper() for f in fields(Settings)])
+    return {PREFIX + name: PREFIX + meant for name, meant in found.items()}
 
 
 def _read(name: str, default: object, text: str) -> object:
