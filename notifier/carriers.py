@@ -10,7 +10,7 @@ from library.settings import Settings
 from library.vocabulary import Channel
 from notifier.channels import Channels, MessageChannel
 from notifier.channels.app import AppChannel
-from notifier.channels.email import EmailChannel, parse_server
+from notifier.channels.email import EmailChannel, Timeouts, parse_server
 from notifier.channels.file import FileChannel
 from notifier.channels.page import PageChannel
 from notifier.channels.push import PushChannel
@@ -26,18 +26,32 @@ _NO_END = datetime.max.replace(tzinfo=UTC)
 def channels_for(settings: Settings) -> Channels:
     """Return the channels of an installation: mail as files where no server is set."""
     fetcher = Fetcher.of(settings)
-    mail: MessageChannel = (
-        EmailChannel(parse_server(settings.smtp_url), sign=signer_of(settings))
-        if settings.smtp_url
-        else FileChannel(settings.mail)
-    )
     return {
-        Channel.EMAIL: mail,
+        Channel.EMAIL: mail_channel(settings),
         Channel.PAGE: PageChannel(),
         Channel.FEED: PageChannel(),
         Channel.PUSH: PushChannel(settings, fetcher),
         Channel.WEBHOOK: AppChannel(settings, fetcher),
     }
+
+
+def mail_channel(
+    settings: Settings, *, patience: float | None = None
+) -> MessageChannel:
+    """Return what carries mail: to the server that is set, else into files.
+
+    Args:
+        settings: The installation's.
+        patience: Seconds to wait for an answer, where that is not the usual.
+
+    Raises:
+        InvalidInput: The server's address or the key that signs is none.
+    """
+    if not settings.smtp_url:
+        return FileChannel(settings.mail)
+    server = parse_server(settings.smtp_url)
+    timeouts = Timeouts(patience, patience, patience) if patience else None
+    return EmailChannel(server, timeouts=timeouts, sign=signer_of(settings))
 
 
 def carry_to_staff(settings: Settings, messages: Iterable[Message]) -> int:
@@ -49,7 +63,7 @@ def carry_to_staff(settings: Settings, messages: Iterable[Message]) -> int:
     Raises:
         DeliveryFailed: None was taken.
     """
-    mail = channels_for(settings)[Channel.EMAIL]
+    mail = mail_channel(settings)
     sent, trouble = 0, None
     try:
         mail.open()

@@ -1,7 +1,6 @@
 """`hamkhan doctor`."""
 
-import smtplib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,12 +20,14 @@ from api.working.scheduler import DEAF_AFTER, heard_at
 from api.working.worker import IN_PROCESS, add_tasks, broker_of, make_celery, own_queue
 from library.clock import utc_now
 from library.db import reading
+from library.errors import DeliveryFailed, ServiceError
 from library.migrate import pending
-from library.runtime import Runtime
+from library.runtime import Runtime, told_amiss
 from library.settings import Settings
 from library.tables import Delivery, Loan, ModelVersion
 from library.vocabulary import ModelState
 from notifier import canary
+from notifier.carriers import mail_channel
 from notifier.fence import Fence
 from notifier.outbox import OPEN
 from notifier.resting import holds
@@ -36,6 +37,7 @@ PATIENCE: Final = 10.0
 """Seconds in which a ring must be answered, and a mail server."""
 STUCK_AFTER: Final = timedelta(hours=1)
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+_SMTP_URL: Final = "HAMKHAN_SMTP_URL"
 UNTOLD_AFTER: Final = timedelta(days=1)
 
 
@@ -65,6 +67,7 @@ def doctor(runtime: Runtime, *, as_json: bool) -> None:
 
 def examine(runtime: Runtime) -> Iterator[Finding]:
     """Look at each part; without a database the rest cannot be looked at."""
+    yield examine_settings(told_amiss())
     database = examine_database(runtime)
     yield database
     if not database.ok:
@@ -78,6 +81,18 @@ def examine(runtime: Runtime) -> Iterator[Finding]:
         *(examine_model, examine_deliveries),
     ):
         yield _looked(look, runtime)
+
+
+def examine_settings(amiss: Mapping[str, str]) -> Finding:
+    """Is a variable read by nobody, as its name has a slip?"""
+    if amiss:
+        return Finding(
+            "settings",
+            ok=False,
+            found="; ".join(f"{name} is none" for name in amiss),
+            do=f"did you mean {', '.join(amiss.values())}? See docs/settings.md",
+        )
+    return Finding("settings", ok=True, found="each variable is one")
 
 
 def examine_database(runtime: Runtime) -> Finding:
@@ -137,19 +152,24 @@ def examine_queue(runtime: Runtime) -> Finding:
 
 
 def examine_mail(runtime: Runtime) -> Finding:
-    """Is there a mail server, or a folder, and does what goes out make sense?"""
-    url = runtime.settings.smtp_url
-    if not url:
-        folder = runtime.settings.mail
+    """Would mail leave as it is sent: server, name and password, key, or a folder?"""
+    settings = runtime.settings
+    if not settings.smtp_url:
+        folder = settings.mail
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".doctor").touch()
         (folder / ".doctor").unlink()
         return Finding("mail", ok=True, found=f"files in {folder}")
-    parts = urlsplit(url)
-    kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
-    with kind(parts.hostname or "", parts.port or 0, timeout=PATIENCE) as server:
-        server.ehlo()
-    return _as_it_goes_out(runtime.settings, f"{parts.hostname} answers")
+    channel = mail_channel(settings, patience=PATIENCE)
+    try:
+        channel.open()
+    except DeliveryFailed as failure:
+        do = f"mend {_SMTP_URL}" if failure.ours else f"start it, or mend {_SMTP_URL}"
+        return Finding("mail", ok=False, found=str(failure), do=do)
+    finally:
+        channel.close()
+    host = urlsplit(settings.smtp_url).hostname
+    return _as_it_goes_out(settings, f"{host} takes mail from us")
 
 
 def _as_it_goes_out(settings: Settings, found: str) -> Finding:
@@ -204,7 +224,7 @@ def examine_channels(runtime: Runtime) -> Finding:
             "channels",
             ok=False,
             found="; ".join(f"{channel}: {why}" for channel, why in resting.items()),
-            do="messages wait and nothing is lost; see docs/channels.md",
+            do="messages wait, and nothing is lost: it is tried again within 5 minutes",
         )
     return Finding("channels", ok=True, found="none rests")
 
@@ -262,7 +282,7 @@ def examine_deliveries(runtime: Runtime) -> Finding:
 def _looked(look: Callable[[Runtime], Finding], runtime: Runtime) -> Finding:
     try:
         return look(runtime)
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, ServiceError) as error:
         part = look.__name__.removeprefix("examine_")
         return Finding(part, ok=False, found=str(error), do="see docs/operating.md")
 

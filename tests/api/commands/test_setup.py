@@ -4,12 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from sqlalchemy import select
 
-from api.commands.doctor import _looked, examine_channels, examine_mail
+from api.commands.doctor import (
+    _looked,
+    examine_channels,
+    examine_mail,
+    examine_settings,
+)
 from api.working.tasks import record_heartbeat
 from library.clock import utc_now
 from library.db import Sessions, reading
@@ -68,6 +74,7 @@ def test_a_new_installation_is_well(run: Run) -> None:
     findings = {each["part"]: each for each in json.loads(result.stdout)}
     assert result.exit_code == 0
     assert list(findings) == [
+        "settings",
         "database",
         "migrations",
         "queue",
@@ -78,6 +85,15 @@ def test_a_new_installation_is_well(run: Run) -> None:
         "deliveries",
     ]
     assert "no worker is running" in findings["queue"]["found"]
+
+
+def test_a_variable_with_a_slip_in_its_name_is_named() -> None:
+    finding = examine_settings({"HAMKHAN_SMPT_URL": "HAMKHAN_SMTP_URL"})
+
+    assert not finding.ok
+    assert "HAMKHAN_SMPT_URL" in finding.found
+    assert "HAMKHAN_SMTP_URL" in finding.do
+    assert examine_settings({}).ok
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -136,6 +152,52 @@ def test_a_mail_server_that_is_away_is_not_ok(runtime: Runtime, tmp_path: Path) 
     assert not finding.ok
     assert finding.part == "mail"
     assert finding.do
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH")
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("sign_in", "found"),
+    [
+        ("lib:wrong@", "535 5.7.8 Authentication credentials invalid"),
+        ("lib:right@", "127.0.0.1 takes mail from us"),
+    ],
+)
+def test_the_mail_server_is_asked_with_name_and_password(
+    runtime: Runtime, sign_in: str, found: str
+) -> None:
+    with MailServer(password="right") as server:
+        settings = replace(
+            runtime.settings,
+            smtp_url=f"smtp://{sign_in}127.0.0.1:{server.port}",
+            base_url="https://library.test",
+            contact="us@library.test",
+        )
+        finding = examine_mail(Runtime(settings, runtime.sessions))
+
+    assert finding.found == found
+    assert finding.do == ("" if finding.ok else "mend HAMKHAN_SMTP_URL")
+    assert server.taken == []
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({"smtp_url": "mail.library.test:25"}, "smtp://host or smtps://host is wanted"),
+        ({"dkim_key": "gone.pem", "dkim_selector": "mail"}, "gone.pem"),
+    ],
+    ids=["no address", "no key"],
+)
+def test_a_setting_by_which_no_mail_could_leave_is_named(
+    runtime: Runtime, given: dict[str, Any], found: str
+) -> None:
+    settings = replace(runtime.settings, **{"smtp_url": "smtp://mail.test", **given})
+
+    finding = _looked(examine_mail, Runtime(settings, runtime.sessions))
+
+    assert not finding.ok
+    assert found in finding.found
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
