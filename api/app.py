@@ -98,6 +98,7 @@ def _speak(app: Flask, settings: Settings) -> None:
         "facts",
         "reasons",
         "title",
+        "asked_for",
         "faulty",
         "refused",
         "described",

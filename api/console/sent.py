@@ -5,12 +5,13 @@ from sqlalchemy import select
 from werkzeug.wrappers import Response
 
 from api import context
+from api.console.asked_for import NOBODY, patron_asked_for
 from api.web import forms, notices
 from api.web.words import CAUSES, CHANNELS, STATES
 from library import audit
 from library.clock import utc_now
 from library.db import reading
-from library.errors import NotAllowed, NotFound
+from library.errors import NotAllowed, NotFound, ServiceError
 from library.i18n.messages import _
 from library.tables import Delivery, Patron
 from library.vocabulary import DeliveryState
@@ -25,11 +26,39 @@ SHOWN = 200
 @bp.get("/sent")
 def show() -> str:
     """List the latest deliveries, of one state if asked."""
-    caller = context.librarian()
     asked = request.args.get("state", "")
-    state = DeliveryState(asked) if asked in set(DeliveryState) else None
+    return _page(DeliveryState(asked) if asked in set(DeliveryState) else None)
+
+
+@bp.post("/sent")
+def of_patron() -> str | tuple[str, int]:
+    """List one patron's alone, and write the look down; the address names nobody."""
+    caller = context.librarian()
+    try:
+        with context.sessions().begin() as session:
+            patron = patron_asked_for(
+                session, caller, forms.text("patron"), "patron.messages_viewed"
+            )
+    except ServiceError:
+        return _page(fault=NOBODY), 422
+    return _page(patron=patron)
+
+
+def _page(
+    state: DeliveryState | None = None,
+    *,
+    patron: Patron | None = None,
+    fault: str | None = None,
+) -> str:
+    caller = context.librarian()
     with reading(context.sessions()) as session:
-        rows = ledger(session, branch_id=caller.branch_id, limit=SHOWN, state=state)
+        rows = ledger(
+            session,
+            patron_id=patron.id if patron else None,
+            branch_id=caller.branch_id,
+            limit=SHOWN,
+            state=state,
+        )
         patrons = {
             patron.id: patron
             for patron in session.scalars(
@@ -39,9 +68,12 @@ def show() -> str:
     return render_template(
         "console/sent.html",
         rows=rows,
+        most=SHOWN,
         patrons=patrons,
         states=STATES,
-        asked=asked,
+        asked=state,
+        seen=patron,
+        fault=fault,
         masked=masked,
         causes=CAUSES,
         channels=CHANNELS,

@@ -49,7 +49,7 @@ class Health:
         return "fine"
 
 
-@bp.get("")
+@bp.get("", strict_slashes=False)
 def show() -> str:
     """List the sources, failing ones first."""
     caller = context.librarian()

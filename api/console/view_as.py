@@ -8,17 +8,15 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from api import context
-from api.auth.principal import StaffCaller
+from api.console.asked_for import NOBODY, patron_asked_for
+from api.console.rules import ACTIONS
 from api.web import forms
 from api.web.cards import Card, make_cards
 from api.web.words import SHELVES
-from library import audit
 from library.clock import utc_now
 from library.db import reading
-from library.errors import NotAllowed, ServiceError
-from library.i18n.messages import _
+from library.errors import ServiceError
 from library.tables import Rule
-from profiles.patrons import find
 from recommender.shelves import Shelf, shelf_for
 
 bp = Blueprint("view_as", __name__, url_prefix="/console")
@@ -38,13 +36,9 @@ def look() -> str | tuple[str, int]:
     ref = forms.text("patron")
     try:
         with context.sessions().begin() as session:
-            patron = find(session, ref)
-            if caller.branch_id not in (None, patron.branch_id):
-                raise NotAllowed("another branch's patron")
-            _write_down(session, caller, patron.id)
+            patron = patron_asked_for(session, caller, ref, "patron.viewed_as")
     except ServiceError:
-        fault = _("There is no such patron in your branch, or the number is not clear.")
-        html = render_template("console/view_as.html", patron_seen=None, fault=fault)
+        html = render_template("console/view_as.html", patron_seen=None, fault=NOBODY)
         return html, 422
     shelves = shelf_for(context.sessions(), context.settings(), patron.id, at=at)
     with reading(context.sessions()) as session:
@@ -64,6 +58,7 @@ def look() -> str | tuple[str, int]:
         patron_seen=patron,
         rows=rows,
         rules=rules,
+        actions=ACTIONS,
         titles=SHELVES,
         fault=None,
     )
@@ -74,13 +69,3 @@ def _scored(session: Session, patron_id: int, shelf: Shelf) -> list[tuple[Card, 
     scores = {entry.work_id: entry.score for entry in shelf.entries}
     cards = make_cards(session, context.reader(), patron_id, works)
     return [(card, scores[card.work_id]) for card in cards]
-
-
-def _write_down(session: Session, caller: StaffCaller, patron_id: int) -> None:
-    audit.record(
-        session,
-        "patron.viewed_as",
-        at=utc_now(),
-        by=audit.Actor(staff_id=caller.staff_id),
-        patron=audit.patron_hash(context.settings().secret, patron_id),
-    )

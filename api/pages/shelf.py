@@ -45,7 +45,7 @@ class Row:
     """Not all of it is shown here."""
 
 
-@bp.get("/me")
+@bp.get("/me", strict_slashes=False)
 def show() -> str:
     """Show the patron's shelves, in the order the patron chose."""
     caller, at = context.me(), utc_now()

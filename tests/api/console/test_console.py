@@ -31,10 +31,13 @@ from library.vocabulary import (
     ModelState,
     Purpose,
     RuleAction,
+    RuleTarget,
     StaffRole,
 )
+from notifier.resting import hold
 from profiles import experiments
 from profiles.trials import Arm
+from recommender.rules import NewRule, make_rule
 from tests.browsing import PASSWORD, Browser, make_staff, staffed, visitor
 from tests.factories import (
     NOON,
@@ -257,6 +260,80 @@ def test_sends_again_and_cancels(browser: Browser, sessions: Sessions) -> None:
         states = session.scalars(select(Delivery.state).order_by(Delivery.id)).all()
     assert states == [DeliveryState.SENT, DeliveryState.WITHHELD]
     assert actions(sessions) == ["delivery.again", "delivery.cancel"]
+
+
+def test_one_patrons_messages_are_found_and_the_look_is_written_down(
+    browser: Browser, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        patrons = ada(session), make_patron(session, "eve")
+    mine, other = (deliver(sessions, one, DeliveryState.SENT) for one in patrons)
+
+    page = browser.press(
+        browser.open("/console/sent"), "Show this patron's messages", patron="ada"
+    )
+
+    assert page.button(f"Send message {mine.id} again") is not None
+    assert f"Send message {other.id} again" not in str(page.data)
+    assert page.address == "/console/sent"
+    assert actions(sessions) == ["patron.messages_viewed"]
+
+
+def test_a_branchs_librarian_finds_no_other_branchs_patron(
+    of_north: Browser, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+    deliver(sessions, patron, DeliveryState.SENT)
+
+    page = of_north.press(
+        of_north.open("/console/sent"), "Show this patron's messages", patron="ada"
+    )
+
+    assert page.status == 422
+    assert "There is no such patron in your branch" in page.main
+    assert "a…@patrons.test" not in page.main
+    assert actions(sessions) == []
+
+
+def test_a_channel_that_rests_is_told_above_every_page(
+    browser: Browser, sessions: Sessions
+) -> None:
+    with sessions.begin() as session:
+        until = utc_now() + timedelta(minutes=5)
+        hold(session, Channel.EMAIL, "535 5.7.8 wrong password", until=until)
+
+    pages = [browser.open(f"/console{room}") for room in ("", "/", "/sent", "/rules")]
+
+    for page in pages:
+        assert page.text.count("Nothing leaves by e-mail now:") == 1
+        assert "535 5.7.8 wrong password" in page.main
+
+
+def test_a_rule_is_told_in_the_librarians_language(
+    browser: Browser, sessions: Sessions, staff: Staff
+) -> None:
+    with sessions.begin() as session:
+        ada(session)
+        session.get_one(Staff, staff.id).language = "fa_IR"
+        make_rule(
+            session,
+            NewRule(
+                action=RuleAction.EXCLUDE,
+                target_kind=RuleTarget.WORK,
+                target=str(make_work(session, "Solaris").id),
+                reason="withdrawn",
+                starts_at=utc_now() - timedelta(hours=1),
+                ends_at=utc_now() + timedelta(days=1),
+            ),
+            by=audit.Actor(),
+            at=utc_now(),
+        )
+
+    page = browser.press(browser.open("/console/view-as"), "ببین", patron="ada")
+
+    assert "کنار گذاشتن" in page.main
+    assert "exclude" not in page.main
 
 
 def test_a_branchs_librarian_sees_and_touches_no_other_branchs_message(
