@@ -230,7 +230,7 @@ def test_the_persian_reader_signs_in_says_no_and_takes_it_back(
 
     expect(card).to_have_count(0)
     assert verdicts(site) == [Verdict.NOT_FOR_ME]
-    page.get_by_role("button", name="برگردان").click()
+    page.get_by_role("button", name="بازگرداندن").click()
     expect(card).to_have_count(1)
     assert verdicts(site) == []
     page.context.close()

@@ -23,3 +23,12 @@ def test_each_language_says_it_in_its_own_words() -> None:
 
     assert reason_text(reason, "en") == "Because you borrowed \u2068Cosmos\u2069"
     assert "امانت" in reason_text(reason, "fa_IR")
+
+
+@pytest.mark.parametrize("kind", [ReasonKind.LOAN, ReasonKind.SERIES])
+def test_in_persian_a_title_in_a_sentence_stands_in_guillemets(
+    kind: ReasonKind,
+) -> None:
+    said = reason_text({"kind": kind.value, "label": "کوری"}, "fa_IR")
+
+    assert "«\u2068کوری\u2069»" in said

@@ -330,7 +330,7 @@ def test_a_rule_is_told_in_the_librarians_language(
             at=utc_now(),
         )
 
-    page = browser.press(browser.open("/console/view-as"), "ببین", patron="ada")
+    page = browser.press(browser.open("/console/view-as"), "دیدن", patron="ada")
 
     assert "کنار گذاشتن" in page.main
     assert "exclude" not in page.main

@@ -82,7 +82,7 @@ def test_nobody_lifts_anothers_wish(
     with sessions.begin() as session:
         other = cy(session)
     theirs = signed_in(settings, sessions, other)
-    theirs.press(theirs.open("/me/hidden"), "کنار بگذار", name="Football")
+    theirs.press(theirs.open("/me/hidden"), "کنار گذاشتن", name="Football")
     page = browser.open("/me/hidden")
     token = page.find("//main//input[@name='form']/@value")[0]
     with sessions() as session:

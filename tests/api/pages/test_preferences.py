@@ -37,6 +37,14 @@ def preference(sessions: Sessions, patron: Patron) -> Preference:
         return session.get_one(Preference, patron.id)
 
 
+def test_fields_of_a_row_end_on_one_line(browser: Browser) -> None:
+    page = browser.open("/me/preferences")
+
+    below = page.find("//div[@class='row']/div/*[self::input or self::select][last()]")
+    assert len(below) > 5
+    assert all(field.getnext() is None for field in below)
+
+
 def test_stores_what_was_chosen(
     browser: Browser, sessions: Sessions, patron: Patron
 ) -> None:
