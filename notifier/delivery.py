@@ -106,7 +106,8 @@ class _Desk:
         self._settings = settings
         self._channels = channels
         self._now = shift.now
-        self._open = set(channels) - _resting(sessions, shift.now())
+        resting = _resting(sessions, shift.now())
+        self._open = set(channels) - resting.keys()
         self._fence = Fence(settings.home)
         self._watch = watch(sessions)
         self._maker = Maker(
@@ -128,6 +129,7 @@ class _Desk:
             open_channels=self._open,
             rest=self._rest,
         )
+        self._lots.report.resting = resting
 
     def work(self, limit: int | None, progress: Progress) -> DeliveryReport:
         """Take up deliveries until none is due, or `limit` were.
@@ -291,12 +293,13 @@ class _Desk:
         if channel not in self._open:
             return
         self._open.remove(channel)
+        self._lots.report.resting[channel] = str(failure)
         logger.warning("%s rests: %s", channel, failure)
         if failure.ours:
             with self._sessions.begin() as session:
                 hold(session, channel, str(failure), until=self._now() + HELD_FOR)
 
 
-def _resting(sessions: Sessions, at: datetime) -> set[Channel]:
+def _resting(sessions: Sessions, at: datetime) -> dict[Channel, str]:
     with reading(sessions) as session:
-        return set(holds(session, at=at))
+        return holds(session, at=at)

@@ -7,7 +7,7 @@ those to come but was written by us is noted, as no `library.watch.Watch` tells 
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -52,6 +52,8 @@ class DeliveryReport:
     """Waiting for the gate: quiet hours, pause, cap."""
     more: bool = False
     """It ended by its limits, and there may be more to send."""
+    resting: dict[Channel, str] = field(default_factory=dict)
+    """Channels that were not used, or no longer, and why; their messages wait."""
     trouble: str | None = None
     """Why nothing may be sent at all; see `notifier.fence`."""
 

@@ -13,7 +13,7 @@ from api.working.naming import worker_name
 from library import audit
 from library.clock import utc_now
 from library.db import reading
-from library.errors import InvalidInput
+from library.errors import InvalidInput, NotFound
 from library.runtime import Runtime
 from library.vocabulary import DeliveryState
 from notifier import ledger as sent
@@ -186,8 +186,9 @@ def bounces(
     is HAMKHAN_BOUNCE_MAILBOX. What was taken in is marked as seen, or moved.
     """
     if lift is not None:
-        _lift(runtime, lift)
-    if stopped or lift is not None:
+        say({"lifted": lift}, _lift(runtime, lift), as_json=as_json)
+        return
+    if stopped:
         with reading(runtime.sessions) as session:
             rows = contacts.stopped(session)
         say(rows, lambda: _stopped_words(rows), as_json=as_json)
@@ -251,11 +252,15 @@ def alert_words(report: AlertReport) -> str:
     return f"{said}; {held}" if held else said
 
 
-def _lift(runtime: Runtime, contact_point_id: int) -> None:
+def _lift(runtime: Runtime, contact_point_id: int) -> str:
+    """Send there again; return what to say of it, which names no address."""
     with runtime.sessions.begin() as session:
+        if all(one.id != contact_point_id for one in contacts.stopped(session)):
+            raise NotFound(f"{contact_point_id} is no stopped address: see --stopped")
         point = contacts.restart(session, contact_point_id)
         patron = audit.patron_hash(runtime.settings.secret, point.patron_id)
         audit.record(session, contacts.LIFTED, at=utc_now(), patron=patron)
+    return f"messages go to {contact_point_id} again"
 
 
 def _stopped_words(rows: Sequence[contacts.Stopped]) -> str:
@@ -278,7 +283,12 @@ def delivery_words(report: DeliveryReport) -> str:
     """Tell a delivering in words."""
     if report.trouble:
         return f"nothing is sent. {report.trouble} See `hamkhan fence`"
-    return (
+    counts = (
         f"{report.sent} sent, {report.withheld} withheld, "
         f"{report.retried} to be tried again, {report.abandoned} abandoned"
     )
+    waiting = [
+        f"{channel} rests and its messages wait: {why}. See `hamkhan doctor`"
+        for channel, why in report.resting.items()
+    ]
+    return "\n".join([counts, *waiting])

@@ -25,6 +25,7 @@ from tests.notifier.cast import (
     point_of,
 )
 from tests.notifier.dumps import dump, restore
+from tests.notifier.mail_server import MailServer
 from tests.notifier.test_bounces import sample
 
 Run = Callable[..., Result]
@@ -110,7 +111,30 @@ def test_stopped_addresses_are_listed_and_lifted(run: Run, sessions: Sessions) -
     assert lifted.exit_code == 0
     assert point.address not in lifted.output
     assert json.loads(run("bounces", "--stopped", "--json").output) == []
-    assert "there is no contact point" in run("bounces", "--lift", "999").output
+    for other in (str(point.id), "999"):
+        refused = run("bounces", "--lift", other)
+        assert refused.exit_code == 1
+        assert (
+            refused.output == f"Error: {other} is no stopped address: see --stopped\n"
+        )
+
+
+def test_delivering_says_which_channel_rests_and_why(
+    sessions: Sessions, settings: Settings
+) -> None:
+    a_digest_for_ada(sessions, settings)
+    with MailServer(lambda verb, _: "535 5.7.8 no" if verb == "MAIL" else None) as mail:
+        refusing = Runtime(replace(settings, smtp_url=mail.url), sessions)
+        first = invoke(refusing, "deliver", "--at", NOON.isoformat()).output
+        again = invoke(refusing, "deliver", "--at", NOON.isoformat())
+
+    said = "email rests and its messages wait: 535 5.7.8 no. See `hamkhan doctor`\n"
+    assert first.endswith(said)
+    assert (
+        again.output == f"0 sent, 0 withheld, 0 to be tried again, 0 abandoned\n{said}"
+    )
+    told = json.loads(invoke(refusing, "deliver", "--json").stdout)
+    assert told["resting"] == {}  # the rest is over long since
 
 
 def test_which_mailbox_must_be_said(run: Run) -> None:
