@@ -139,6 +139,8 @@ def _database_trouble(error: OperationalError | ProgrammingError) -> str:
     cause = str(error.orig).strip().splitlines()[0] if error.orig else "no answer"
     if "no such table" in cause or "does not exist" in cause:
         return "the database has no tables yet, or old ones: run `hamkhan init`"
+    if "disk" in cause:  # SQLite's words for one that is full
+        return f"database: {cause}. `hamkhan doctor` says how much room is left"
     return f"database: {cause}"
 
 

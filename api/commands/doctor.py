@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from shutil import disk_usage
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -35,6 +36,8 @@ from profiles.untold import waiting as untold_erasures
 
 PATIENCE: Final = 10.0
 """Seconds in which a ring must be answered, and a mail server."""
+ROOM: Final = 500_000_000
+"""Bytes below which a disk counts as full: models and copies need some, too."""
 STUCK_AFTER: Final = timedelta(hours=1)
 _HERE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SMTP_URL: Final = "HAMKHAN_SMTP_URL"
@@ -68,6 +71,7 @@ def doctor(runtime: Runtime, *, as_json: bool) -> None:
 def examine(runtime: Runtime) -> Iterator[Finding]:
     """Look at each part; without a database the rest cannot be looked at."""
     yield examine_settings(told_amiss())
+    yield examine_disk(disk_usage(runtime.settings.home).free)
     database = examine_database(runtime)
     yield database
     if not database.ok:
@@ -93,6 +97,15 @@ def examine_settings(amiss: Mapping[str, str]) -> Finding:
             do=f"did you mean {', '.join(amiss.values())}? See docs/settings.md",
         )
     return Finding("settings", ok=True, found="each variable is one")
+
+
+def examine_disk(free: int) -> Finding:
+    """Is there room, of which `free` bytes are left, to store what is done?"""
+    found = f"{free / 1e9:.1f} GB free where HAMKHAN_HOME is"
+    if free < ROOM:
+        do = "make room: without it nothing is stored, and so nothing is sent"
+        return Finding("disk", ok=False, found=found, do=do)
+    return Finding("disk", ok=True, found=found)
 
 
 def examine_database(runtime: Runtime) -> Finding:

@@ -1,7 +1,7 @@
 """What commands share: the runtime, and the options that mean the same everywhere."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, time
 from functools import wraps
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -13,6 +13,7 @@ from sqlalchemy import select
 from library.clock import utc_now
 from library.db import reading
 from library.errors import InvalidInput, ServiceError
+from library.i18n.jalali import parse_date
 from library.runtime import Runtime, runtime
 from library.settings import Settings
 from library.tables import Branch
@@ -27,7 +28,8 @@ at_option = click.option(
     "--at",
     "when",
     metavar="WHEN",
-    help="Do it as of this day or moment (2026-03-21, 2026-03-21T08:00). Default: now.",
+    help="Do it as of this day or moment (2026-03-21, 2026-03-21T08:00), in either "
+    "calendar. Default: now.",
 )
 dry_run_option = click.option(
     "--dry-run", is_flag=True, help="Only say what would happen; change nothing."
@@ -56,13 +58,18 @@ def pass_runtime(
 def moment(settings: Settings, text: str | None) -> datetime:
     """Read `--at`: a day is its first moment in the library's zone; None is now.
 
+    A year of 1200 to 1499 is Jalali, here as wherever a day is typed.
+
     Raises:
         InvalidInput: The text is no day or moment.
     """
     if text is None:
         return utc_now()
     try:
-        at = datetime.fromisoformat(text)
+        day, _, clock = text.replace(" ", "T").partition("T")
+        at = datetime.combine(
+            parse_date(day), time.fromisoformat(clock) if clock else time()
+        )
     except ValueError as error:
         raise InvalidInput(
             f"--at: {text!r} is no day or moment; write 2026-03-21 or 2026-03-21T08:00",

@@ -1,13 +1,19 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import event
 
 from api.cli import ENTRIES, hamkhan
+from api.commands.options import moment
+from library.db import Sessions
+from library.settings import Settings
 from tests.command_line import ended
 
 Run = Callable[..., Result]
@@ -82,6 +88,43 @@ def test_an_impossible_moment_is_one_line(run: Run) -> None:
 
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: --at: '1404-13-01' is no day or moment")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("2026-11-22", "2026-11-21T20:30"),
+        ("1405-09-01", "2026-11-21T20:30"),
+        ("۱۴۰۵/۹/۱", "2026-11-21T20:30"),
+        ("1405-02-31T08:00", "2026-05-21T04:30"),
+        ("2026-11-22 08:00", "2026-11-22T04:30"),
+        ("2026-11-22T08:00Z", "2026-11-22T08:00"),
+    ],
+)
+def test_a_moment_is_read_in_either_calendar(typed: str, meant: str) -> None:
+    at = moment(Settings(zone="Asia/Tehran"), typed)
+
+    assert at == datetime.fromisoformat(f"{meant}+00:00")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_disk_that_is_full_is_said_in_one_line(run: Run, sessions: Sessions) -> None:
+    engine = sessions.kw["bind"]
+
+    def let_it_grow_no_more(connection: Any, _: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")
+
+    event.listen(engine, "connect", let_it_grow_no_more)
+    engine.dispose()
+    named = ("--name", "L" * 1_000_000)
+
+    result = run("staff", "add", "a@b.test", "--password", "p" * 12, *named)
+
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: database: database or disk is full. "
+        "`hamkhan doctor` says how much room is left\n"
+    )
 
 
 def test_a_setting_that_is_no_number_is_one_line(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from api.commands.doctor import (
     _looked,
     examine_channels,
+    examine_disk,
     examine_mail,
     examine_settings,
 )
@@ -75,6 +76,7 @@ def test_a_new_installation_is_well(run: Run) -> None:
     assert result.exit_code == 0
     assert list(findings) == [
         "settings",
+        "disk",
         "database",
         "migrations",
         "queue",
@@ -85,6 +87,18 @@ def test_a_new_installation_is_well(run: Run) -> None:
         "deliveries",
     ]
     assert "no worker is running" in findings["queue"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("free", "ok", "found"),
+    [(0, False, "0.0 GB free"), (80_000_000_000, True, "80.0 GB free")],
+)
+def test_a_disk_that_is_full_is_named(free: int, ok: bool, found: str) -> None:
+    finding = examine_disk(free)
+
+    assert finding.ok is ok
+    assert finding.found.startswith(found)
+    assert ok or "make room" in finding.do
 
 
 def test_a_variable_with_a_slip_in_its_name_is_named() -> None:
