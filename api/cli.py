@@ -30,7 +30,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "branch": Entry(
             "branches", "branch", "What branches are called; their addresses."
         ),
-        "staff": Entry("staff", "staff", "Librarians' accounts."),
+        "staff": Entry("staff", "staff", "Librarians' accounts; another password."),
         "app-secret": Entry("setup", "app_secret", "How the app knows us."),
         "key": Entry("staff", "key", "Keys for other systems that call the API."),
     },

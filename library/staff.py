@@ -14,12 +14,12 @@ from datetime import datetime, timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from library.db import insert_into
 from library.errors import Conflict, InvalidInput, NotFound
-from library.tables import ApiKey, Staff
+from library.tables import ApiKey, SignedIn, Staff
 from library.vocabulary import StaffRole
 
 FAMILIES = (
@@ -89,6 +89,28 @@ def create_staff(  # noqa: PLR0913 -- an account has these sides
     if staff is None:
         raise Conflict(f"{address} has an account already")
     return staff
+
+
+def account(session: Session, email: str) -> Staff:
+    """Return the account that signs in with this address.
+
+    Raises:
+        NotFound: There is none.
+    """
+    staff = session.scalar(select(Staff).where(Staff.email == email.strip().lower()))
+    if staff is None:
+        raise NotFound(f"{email}: there is no such account")
+    return staff
+
+
+def set_password(session: Session, staff: Staff, password: str) -> None:
+    """Give an account another password, and sign it out wherever it is signed in.
+
+    Raises:
+        InvalidInput: It is too short.
+    """
+    staff.password_hash = hash_password(password)
+    session.execute(delete(SignedIn).where(SignedIn.staff_id == staff.id))
 
 
 def hash_password(password: str) -> str:

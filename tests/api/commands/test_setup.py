@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 from sqlalchemy import select
 
+from api.auth import principal
 from api.commands.doctor import (
     _looked,
     examine_channels,
@@ -22,8 +23,8 @@ from library.clock import utc_now
 from library.db import Sessions, reading
 from library.runtime import Runtime
 from library.settings import Settings
-from library.staff import check_password, find_key
-from library.tables import ApiKey, Branch, Delivery, ModelVersion, Staff
+from library.staff import account, check_password, find_key
+from library.tables import ApiKey, AuditEntry, Branch, Delivery, ModelVersion, Staff
 from library.vocabulary import Channel, ModelState, Purpose
 from library.webhooks import Use, secret_of
 from notifier.resting import hold
@@ -263,9 +264,69 @@ def test_a_librarian_gets_an_account(run: Run, sessions: Sessions) -> None:
         assert (staff.language, staff.branch_id is not None) == ("fa_IR", True)
 
 
+def test_a_forgotten_password_is_replaced_and_signs_out(
+    run: Run, sessions: Sessions
+) -> None:
+    run("staff", "add", "lila@library.test", "--password", "a long password")
+    with sessions.begin() as session:
+        owner = account(session, "lila@library.test").id
+        token = principal.start(session, at=utc_now(), staff_id=owner)
+
+    changed = run(
+        "staff", "password", "Lila@library.test", "--password", "another password"
+    )
+
+    assert changed.output == "lila@library.test has another password.\n"
+    with sessions() as session:
+        assert check_password(session, "lila@library.test", "another password")
+        assert not check_password(session, "lila@library.test", "a long password")
+        assert principal.staff_of(session, token, at=utc_now()) is None
+
+
+def test_an_account_is_switched_off_and_on_again(run: Run, sessions: Sessions) -> None:
+    run("staff", "add", "lila@library.test", "--password", "a long password")
+
+    allowed = []
+    for words in (("staff", "off"), ("staff", "off", "--back")):
+        assert run(*words, "lila@library.test").exit_code == 0
+        with reading(sessions) as session:
+            found = check_password(session, "lila@library.test", "a long password")
+        (listed,) = json.loads(run("staff", "list", "--json").output)
+        allowed.append((found is not None, listed["active"]))
+
+    assert allowed == [(False, False), (True, True)]
+    with sessions() as session:
+        entries = session.scalars(select(AuditEntry.action).order_by(AuditEntry.id))
+        assert list(entries) == ["staff.off", "staff.on"]
+
+
+def test_a_key_is_listed_and_ends_when_it_is_revoked(
+    run: Run, sessions: Sessions
+) -> None:
+    run("staff", "add", "lila@library.test", "--password", "a long password")
+    issued = ("key", "issue", "lila@library.test", "catalogue", "--scope", "read:works")
+    shown = run(*issued).stdout.strip()
+
+    (listed,) = json.loads(run("key", "list", "--json").output)
+    ended = run("key", "revoke", str(listed["id"]))
+
+    assert listed["name"] == "catalogue"
+    assert "catalogue" in run("key", "list").output
+    assert shown not in run("key", "list").output
+    assert ended.output == f"key {listed['id']} opens nothing any more.\n"
+    with reading(sessions) as session:
+        assert find_key(session, shown, at=utc_now()) is None
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
+        pytest.param(
+            ("staff", "off", "a@b.test"),
+            "a@b.test: there is no such account",
+            id="nobody to switch off",
+        ),
+        pytest.param(("key", "revoke", "7"), "no key 7", id="no such key"),
         pytest.param(
             ("staff", "add", "a@b.test", "--branch", "x", "--password", "p" * 12),
             "x: there is no such branch",
