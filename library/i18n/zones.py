@@ -24,7 +24,21 @@ _AREAS: Final = (
 
 def zone_name(zone: str, locale: str) -> str:
     """Return what a zone is called in a language."""
-    return zone if zone == "UTC" else get_timezone_location(zone, locale=locale)
+    if zone == "UTC":
+        return zone
+    name = get_timezone_location(zone, locale=locale)
+    city = get_timezone_location(zone, locale=locale, return_city=True)
+    return name.replace(f"({city})", f"({_city(zone, locale) or city})")
+
+
+def _city(zone: str, locale: str) -> str:
+    """Return a zone's city, which the CLDR knows by the zone's first name of all."""
+    aliases = get_global("zone_aliases")
+    newest = aliases.get(zone, zone)
+    names = [newest, *(old for old, new in aliases.items() if new == newest)]
+    known = Locale.parse(locale).time_zones
+    cities = (known[name].get("city") for name in names if name in known)
+    return next(filter(None, cities), "")
 
 
 @lru_cache(maxsize=8)

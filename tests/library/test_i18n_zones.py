@@ -17,6 +17,13 @@ def test_every_zone_has_a_name_and_no_two_of_the_list_share_one(locale: str) -> 
     }
 
 
+def test_a_city_whose_zone_was_renamed_keeps_its_persian_name() -> None:
+    assert zone_name("America/Argentina/Buenos_Aires", "fa_IR") == (
+        "وقت آرژانتین (بوئنوس‌آیرس)"
+    )
+    assert not any("/" in name for name in zone_names("fa_IR").values())
+
+
 def test_they_are_in_the_order_of_the_readers_letters() -> None:
     persian = list(zone_names("fa_IR").values())
 
