@@ -77,7 +77,11 @@ def _page(token: str, *, done: bool) -> str | tuple[str, int]:
     if point is None:
         return render_template("link_over.html"), 410
     return render_template(
-        "confirm.html", token=token, address=point.address, done=done
+        "confirm.html",
+        token=token,
+        address=point.address,
+        done=done,
+        so_already=point.verified_at is not None and point.stopped_at is None,
     )
 
 

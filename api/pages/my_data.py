@@ -143,6 +143,8 @@ def erase() -> Response | tuple[str, int]:
     browser["receipt"] = receipt.number
     response = forms.see(url_for("my_data.erased"))
     context.drop_cookie(response, context.PATRON_COOKIE)
+    # Who is gone has no language any more, and the receipt is to be read.
+    context.set_cookie(response, context.LANGUAGE_COOKIE, reader.locale)
     return response
 
 

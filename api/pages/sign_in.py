@@ -99,12 +99,14 @@ def use_link(token: str) -> Response | tuple[str, int]:
 def sign_out() -> Response:
     """Sign this browser out."""
     token = request.cookies.get(context.cookie_name(context.PATRON_COOKIE))
+    locale = context.reader().locale
     if token:
         with context.sessions().begin() as session:
             principal.end(session, token)
     browser.clear()
     response = forms.see(url_for("site.front"))
     context.drop_cookie(response, context.PATRON_COOKIE)
+    context.set_cookie(response, context.LANGUAGE_COOKIE, locale)
     return response
 
 

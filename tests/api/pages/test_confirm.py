@@ -77,6 +77,9 @@ def test_the_link_that_was_sent_makes_the_address_the_patrons(
 
     assert "Messages now go to" in done.main
     assert best(sessions, patron) == NEW
+    later = stranger.open(link)
+    assert "This address is confirmed already." in later.main
+    assert later.find("//main//button") == []
     again = stranger.post(link, {})
     assert "Messages now go to" in again.main
 

@@ -190,3 +190,29 @@ def test_what_was_sent_stands_with_what_the_server_answered(
     assert "250 taken" in page.main
     assert "a…@patrons.test" in page.main
     assert "ada@patrons.test" not in page.main  # a guardian's stands here too
+
+
+@pytest.mark.parametrize(
+    ("address", "button", "fields", "heading"),
+    [
+        ("/me/erase", "همه‌چیز اکنون پاک شود", {"word": "پاک شود"}, "پاک شد"),
+        ("/me", "خروج", {}, "آثار تازه‌ای که به کار شما می‌آید"),
+    ],
+    ids=["erased", "signed out"],
+)
+def test_the_last_page_is_in_the_language_of_who_goes(
+    settings: Settings,
+    sessions: Sessions,
+    address: str,
+    button: str,
+    fields: dict[str, str],
+    heading: str,
+) -> None:
+    with sessions.begin() as session:
+        patron = cy(session)
+    browser = signed_in(settings, sessions, patron)
+
+    page = browser.press(browser.open(address), button, **fields)
+
+    assert page.find("//h1")[0].text_content() == heading
+    assert page.find("//html/@dir") == ["rtl"]
