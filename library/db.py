@@ -4,8 +4,9 @@
 refuses a change, which is how "a GET changes nothing" is kept.
 """
 
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -31,7 +32,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 Sessions = sessionmaker[Session]
 
@@ -112,7 +113,25 @@ def make_engine(url: str) -> Engine:
         return create_engine(parsed, pool_pre_ping=True)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": 60})
+    return _set_up(create_engine(parsed, connect_args={"timeout": 60}))
+
+
+@contextmanager
+def sqlite_copy(engine: Engine) -> Iterator[Engine]:
+    """Yield a database on SQLite as it is now, apart: nobody waits, nothing stays.
+
+    A database without a name is a file that SQLite removes as it opens it, so that even
+    a kill leaves no patron behind (SQLite, In-Memory Databases, 3).
+    """
+    with closing(sqlite3.connect("")) as copy:
+        with engine.connect() as connection:
+            connection.connection.driver_connection.backup(copy)  # type: ignore[union-attr]
+        yield _set_up(
+            create_engine("sqlite://", creator=lambda: copy, poolclass=StaticPool)
+        )
+
+
+def _set_up(engine: Engine) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     event.listen(engine, "checkin", _allow_writing_again)

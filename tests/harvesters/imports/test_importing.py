@@ -39,7 +39,7 @@ from library.tables import (
 )
 from library.vocabulary import ConsentPurpose
 from profiles.consent import withdraw as withdraw_consent
-from tests.factories import NOON, make_branch
+from tests.factories import NOON, make_branch, make_patron
 from tests.harvesters.contents import catalogue
 from tests.races import meanwhile
 
@@ -173,6 +173,28 @@ def test_a_dry_run_counts_and_stores_nothing(desk: Desk) -> None:
 
     assert counts(report) == (2, 0, 0, 0, 0)
     assert [desk.count(table) for table in (Work, BibRecord, Branch)] == [0, 0, 0]
+
+
+def test_others_write_while_a_file_is_only_tried(desk: Desk) -> None:
+    desk.works(desk.file("works.csv", WORKS.replace("Cosmos", "Contact")))
+    written = []
+
+    def write(done: int, total: int | None) -> None:
+        with desk.sessions.begin() as session:
+            written.append(make_patron(session, f"Ada{done}").id)
+
+    report = import_works(
+        desk.sessions,
+        desk.file("works.csv", WORKS),
+        system="lib",
+        branch_code="main",
+        at=NOON,
+        dry_run=True,
+        progress=write,
+    )
+
+    assert counts(report) == (0, 1, 1, 0, 0)
+    assert desk.count(Patron) == len(written) > 0
 
 
 def test_a_work_of_which_only_words_are_given(desk: Desk) -> None:
