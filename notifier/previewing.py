@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
+from library.db import Sessions, reading
 from library.errors import InvalidInput, NotAllowed, NotFound
 from library.settings import Settings
 from library.tables import ContactPoint, Delivery
@@ -40,7 +41,7 @@ def preview_for(
 
 
 def send_preview(
-    session: Session, settings: Settings, message: Message, address: str
+    sessions: Sessions, settings: Settings, message: Message, address: str
 ) -> None:
     """Send a preview to a test address.
 
@@ -54,7 +55,9 @@ def send_preview(
     stopped = select(ContactPoint.id).where(
         ContactPoint.address == address, ContactPoint.stopped_at.is_not(None)
     )
-    if session.scalar(stopped.limit(1)) is not None:
+    with reading(sessions) as session:  # which is over while the server answers
+        is_stopped = session.scalar(stopped.limit(1)) is not None
+    if is_stopped:
         raise NotAllowed(f"{address}: mail there came back, and was stopped")
     if not is_listed(address, settings.deliver_only_to):
         raise NotAllowed(f"{address} is not in HAMKHAN_DELIVER_ONLY_TO")

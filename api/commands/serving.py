@@ -1,5 +1,6 @@
 """`hamkhan run` and `hamkhan web`."""
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import click
@@ -13,7 +14,9 @@ host_option = click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address to listen on."
 )
 port_option = click.option(
-    "--port", type=int, help="Port to listen on. Default: that of HAMKHAN_BASE_URL."
+    "--port",
+    type=click.IntRange(1, 65535),
+    help="Port to listen on. Default: that of HAMKHAN_BASE_URL.",
 )
 
 
@@ -24,8 +27,8 @@ port_option = click.option(
 def run(runtime: Runtime, *, host: str, port: int | None) -> None:
     """Do everything in one process: pages, harvests, matches, digests, mail."""
     prepare(runtime)
-    click.echo(f"Serving {runtime.settings.base_url}; Ctrl-C ends.")
-    serving.run(runtime, host=host, port=port or port_of(runtime))
+    port = port or port_of(runtime)
+    serving.run(runtime, host=host, port=port, begun=_saying(runtime, host, port))
 
 
 @click.command()
@@ -34,10 +37,16 @@ def run(runtime: Runtime, *, host: str, port: int | None) -> None:
 @pass_runtime
 def web(runtime: Runtime, *, host: str, port: int | None) -> None:
     """Serve the pages and the API; a `hamkhan worker` must run beside."""
-    click.echo(f"Serving {runtime.settings.base_url}; Ctrl-C ends.")
-    serving.serve(runtime, host=host, port=port or port_of(runtime))
+    port = port or port_of(runtime)
+    serving.serve(runtime, host=host, port=port, begun=_saying(runtime, host, port))
 
 
 def port_of(runtime: Runtime) -> int:
     """Return the port that the base URL names, else 8000."""
     return urlsplit(runtime.settings.base_url).port or 8000
+
+
+def _saying(runtime: Runtime, host: str, port: int) -> Callable[[], None]:
+    site = runtime.settings.base_url
+    words = f"Serving {site}, listening on {host}:{port}; Ctrl-C ends."
+    return lambda: click.echo(words)

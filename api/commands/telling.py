@@ -158,8 +158,9 @@ def preview(
     at, patron_id = moment(runtime.settings, when), patron_id_of(runtime, patron)
     with reading(runtime.sessions) as session:
         message = preview_for(session, runtime.settings, patron_id, at=at)
-        if to:
-            send_preview(session, runtime.settings, message, to)
+    if to:
+        send_preview(runtime.sessions, runtime.settings, message, to)
+        click.echo(f"sent to {to}")
     if html:
         html.write_text(message.html, encoding="utf-8")
     if not (html or to):

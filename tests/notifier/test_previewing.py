@@ -52,10 +52,12 @@ def test_it_goes_to_a_test_address_and_to_nobody_else(
     sessions: Sessions, settings: Settings
 ) -> None:
     a_digest_for_ada(sessions, settings, "Contact")
-    with MailServer() as server, reading(sessions) as session:
-        reached = replace(settings, smtp_url=server.url)
-        message = preview_for(session, reached, patron_id(sessions), at=NOON)
-        send_preview(session, reached, message, TEST)
+    at = ("--at", NOON.isoformat())
+    with MailServer() as server:
+        reached = Runtime(replace(settings, smtp_url=server.url), sessions)
+        said = invoke(reached, "preview", "ada", "--to", TEST, *at)
+
+    assert said.output == f"sent to {TEST}\n"
 
     (taken,) = server.taken
     assert taken.recipient == TEST
@@ -74,8 +76,8 @@ def test_a_stopped_address_gets_no_test_either(
         contacts.stop(session, point_of(session, patron).id, at=NOON)
     with reading(sessions) as session:
         message = preview_for(session, settings, patron_id(sessions), at=NOON)
-        with pytest.raises(NotAllowed, match="stopped"):
-            send_preview(session, settings, message, "ada@patrons.test")
+    with pytest.raises(NotAllowed, match="stopped"):
+        send_preview(sessions, settings, message, "ada@patrons.test")
 
 
 @pytest.mark.parametrize(
@@ -89,8 +91,8 @@ def test_where_it_may_not_go_is_named(
     a_digest_for_ada(sessions, settings, "Contact")
     with reading(sessions) as session:
         message = preview_for(session, narrow, patron_id(sessions), at=NOON)
-        with pytest.raises(error, match=address):
-            send_preview(session, narrow, message, address)
+    with pytest.raises(error, match=address):
+        send_preview(sessions, narrow, message, address)
 
 
 def test_without_a_digest_it_says_so(sessions: Sessions, settings: Settings) -> None:

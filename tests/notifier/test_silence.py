@@ -101,6 +101,6 @@ def test_a_stopped_contact_point_gets_nothing_from_any_path(
     assert len(mails) == 3 + len(Purpose)
     assert {one.state for one in mails} == {DeliveryState.WITHHELD}
     assert {one.cause for one in mails} == {Cause.STOPPED}
-    with pytest.raises(NotAllowed, match="was stopped"), reading(sessions) as session:
-        send_preview(session, settings, shown, "ada@patrons.test")
+    with pytest.raises(NotAllowed, match="was stopped"):
+        send_preview(sessions, settings, shown, "ada@patrons.test")
     assert not settings.mail.exists()

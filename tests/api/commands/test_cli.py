@@ -1,3 +1,4 @@
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -125,6 +126,20 @@ def test_a_disk_that_is_full_is_said_in_one_line(run: Run, sessions: Sessions) -
         "Error: database: database or disk is full. "
         "`hamkhan doctor` says how much room is left\n"
     )
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, said, error = ended(tmp_path, "web", "--port", place.partition(":")[2])
+
+    assert code == 1
+    assert said == ""
+    assert error == f"Error: {place}: Address already in use; another: --port\n"
+
+
+def test_a_port_that_there_is_not_is_wrong_usage(run: Run) -> None:
+    assert run("web", "--port", "80000").exit_code == 2
 
 
 def test_a_setting_that_is_no_number_is_one_line(tmp_path: Path) -> None:
