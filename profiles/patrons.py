@@ -19,6 +19,7 @@ from library.tables import (
     Loan,
     Match,
     Patron,
+    Pause,
     Preference,
     Suppression,
 )
@@ -65,6 +66,8 @@ def show(session: Session, patron_id: int) -> dict[str, Any]:
     patron = session.get(Patron, patron_id)
     if patron is None:
         raise NotFound(f"no patron {patron_id}")
+    told = session.get(Preference, patron_id)
+    due = told and told.next_digest_at
     return {
         "id": patron.id,
         "system": patron.system,
@@ -76,7 +79,10 @@ def show(session: Session, patron_id: int) -> dict[str, Any]:
         "expires_on": patron.expires_on and patron.expires_on.isoformat(),
         "addresses": _addresses(session, patron_id),
         "consents": _consents(session, patron_id),
-        "rhythm": _rhythm(session, patron_id),
+        "rhythm": told and told.rhythm.value,
+        "channel": told and told.channel.value,
+        "next_digest_at": due and due.isoformat(),
+        "pauses": _pauses(session, patron_id),
         "interests": _interests(session, patron_id),
         "loans": _count(session, Loan.patron_id, patron_id),
         "verdicts": _count(session, Feedback.patron_id, patron_id),
@@ -131,9 +137,15 @@ def _where(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Patro
 def _addresses(session: Session, patron_id: int) -> list[str]:
     points = select(ContactPoint).where(ContactPoint.patron_id == patron_id)
     return [
-        f"{point.channel.value}:{point.address}"
+        f"{point.channel.value}:{point.address}{_trouble(point)}"
         for point in session.scalars(points.order_by(ContactPoint.id))
     ]
+
+
+def _trouble(point: ContactPoint) -> str:
+    if point.stopped_at:
+        return " (stopped)"
+    return "" if point.verified_at else " (not confirmed)"
 
 
 def _consents(session: Session, patron_id: int) -> list[str]:
@@ -143,9 +155,14 @@ def _consents(session: Session, patron_id: int) -> list[str]:
     return sorted(purpose.value for purpose in session.scalars(live))
 
 
-def _rhythm(session: Session, patron_id: int) -> str | None:
-    preference = session.get(Preference, patron_id)
-    return preference.rhythm.value if preference else None
+def _pauses(session: Session, patron_id: int) -> list[str]:
+    rows = session.execute(
+        select(Pause.scope, Pause.until).where(Pause.patron_id == patron_id)
+    )
+    return sorted(
+        f"{scope} until {until.isoformat() if until else 'the patron says otherwise'}"
+        for scope, until in rows
+    )
 
 
 def _interests(session: Session, patron_id: int) -> list[str]:

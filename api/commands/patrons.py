@@ -33,15 +33,21 @@ def patron() -> None:
 @json_option
 @pass_runtime
 def show(runtime: Runtime, patron: str, *, as_json: bool) -> None:
-    """Show how a patron stands: consents, preferences, interests, counts."""
+    """Show how a patron stands: consents, addresses, pauses, interests, counts."""
     patron_id = patron_id_of(runtime, patron)
     with reading(runtime.sessions) as session:
         shown = patrons.show(session, patron_id)
     say(
         shown,
-        lambda: "\n".join(f"{name}: {value}" for name, value in shown.items()),
+        lambda: "\n".join(f"{name}: {_said(value)}" for name, value in shown.items()),
         as_json=as_json,
     )
+
+
+def _said(value: object) -> str:
+    if isinstance(value, list):
+        return "; ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 @patron.command()

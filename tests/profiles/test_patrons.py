@@ -4,8 +4,19 @@ import pytest
 
 from library.db import Sessions, reading
 from library.errors import Conflict, NotFound
+from library.vocabulary import Channel
+from profiles import contacts, preferences
 from profiles.patrons import find, show
-from tests.factories import ada, cy, make_interest, make_loan, make_patron, make_work
+from tests.factories import (
+    NOON,
+    ada,
+    cy,
+    make_interest,
+    make_loan,
+    make_patron,
+    make_work,
+)
+from tests.notifier.cast import point_of
 
 
 @pytest.fixture
@@ -77,6 +88,24 @@ def test_a_patron_is_shown_in_plain_values(sessions: Sessions) -> None:
     assert shown["addresses"] == ["email:ada@patrons.test"]
     assert shown["rhythm"] == "weekly"
     assert "model" in shown["consents"]
+
+
+def test_why_a_patron_hears_nothing_can_be_seen(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        patron = ada(session)
+        preferences.pause(session, patron.id, until=NOON)
+        contacts.stop(session, point_of(session, patron).id, at=NOON)
+        contacts.ask_for(session, patron.id, Channel.EMAIL, "new@home.test", at=NOON)
+
+    with reading(sessions) as session:
+        shown = show(session, patron.id)
+
+    assert shown["channel"] == "email"
+    assert shown["pauses"] == [f"all until {NOON.isoformat()}"]
+    assert shown["addresses"] == [
+        "email:ada@patrons.test (stopped)",
+        "email:new@home.test (not confirmed)",
+    ]
 
 
 def test_nobody_cannot_be_shown(sessions: Sessions) -> None:
