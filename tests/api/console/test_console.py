@@ -176,7 +176,7 @@ def test_failing_sources_stand_first_with_their_error(
 
     first, second = ([c.text_content() for c in r] for r in page.find("//tbody/tr"))
     assert first[0].startswith("z-failing")
-    assert "✕ failing3 times in a row: no answer in 30 s" in " ".join(first[1].split())
+    assert "✕ failing 3 times in a row: no answer in 30 s" in " ".join(first[1].split())
     assert second[0].startswith("a-fine")
     assert second[2:5] == ["March 1, 2026, 12:00", "–", "7"]
 
