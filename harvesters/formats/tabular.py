@@ -169,7 +169,10 @@ def read_table(stream: BinaryIO, aliases: Mapping[str, tuple[str, ...]]) -> Tabl
     lines, header, encoding = _begun(stream)
     known = match_columns(header, aliases)
     if not known:
-        raise InvalidInput(f"no known column in the header: {', '.join(header)[:200]}")
+        raise InvalidInput(
+            f"no known column in the header: {', '.join(header)[:200]}; "
+            f"wanted are such as {', '.join(list(aliases)[:3])}; see docs/harvesting.md"
+        )
     return Table(
         header,
         known,

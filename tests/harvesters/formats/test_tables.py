@@ -67,6 +67,14 @@ def test_unknown_columns_are_listed_and_passed_over() -> None:
     assert table.unknown == ("colour",)
 
 
+def test_a_table_without_a_known_column_says_what_is_wanted() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        read_table(io.BytesIO("colour;اندازه\nred;2\n".encode()), WORKS)
+
+    assert "colour, اندازه" in str(refused.value)
+    assert "wanted are such as ref, title, creators" in str(refused.value)
+
+
 def test_a_quoted_line_break_does_not_shift_the_lines() -> None:
     data = b'work_id,title\n1,"Two\nlines"\n2\n'
 
