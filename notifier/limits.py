@@ -17,6 +17,7 @@ from notifier.message import ascii_domain
 
 MINUTE = timedelta(minutes=1)
 _ALL = "mail"
+_RELEASE = "; if they are right, raise HAMKHAN_DAILY_BRAKE"
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,20 @@ class Room:
     """How many more mails may go now, and what sets that limit."""
 
     left: int
-    cause: str
+    alarm: str | None = None
+    """What to say where none is left; None where to wait is as it should be."""
 
 
 def room(session: Session, settings: Settings, *, at: datetime) -> Room | None:
     """Return how many more mails may go now; None where nothing limits them."""
     hourly, brake = settings.hourly_rate, settings.daily_brake
     limits = (
-        (hourly, timedelta(hours=1), f"rate: {hourly} mails in an hour"),
-        (brake, timedelta(days=1), f"brake: {brake} messages in 24 hours"),
+        (hourly, timedelta(hours=1), None),
+        (brake, timedelta(days=1), f"brake: {brake} messages in 24 hours{_RELEASE}"),
     )
     rooms = [
-        Room(max(limit - calls_since(session, _ALL, at - span), 0), cause)
-        for limit, span, cause in limits
+        Room(max(limit - calls_since(session, _ALL, at - span), 0), alarm)
+        for limit, span, alarm in limits
         if limit > 0
     ]
     return min(rooms, key=lambda one: one.left, default=None)

@@ -123,7 +123,8 @@ class Maker:
             left = max(limited.left - self._mails, 0) if limited else limit
             if limited and not left:
                 self._full.add(Channel.EMAIL)
-                hold(session, Channel.EMAIL, limited.cause, until=now + HELD_FOR)
+                if limited.alarm:
+                    hold(session, Channel.EMAIL, limited.alarm, until=now + HELD_FOR)
             claims = claim_due(
                 session,
                 self._worker,
