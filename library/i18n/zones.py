@@ -28,7 +28,8 @@ def zone_name(zone: str, locale: str) -> str:
         return zone
     name = get_timezone_location(zone, locale=locale)
     city = get_timezone_location(zone, locale=locale, return_city=True)
-    return name.replace(f"({city})", f"({_city(zone, locale) or city})")
+    own = _city(zone, locale) or city.rpartition("/")[2]
+    return name.replace(f"({city})", f"({own})")
 
 
 def _city(zone: str, locale: str) -> str:
