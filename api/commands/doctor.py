@@ -93,10 +93,10 @@ def examine_settings(amiss: Mapping[str, str]) -> Finding:
         return Finding(
             "settings",
             ok=False,
-            found="; ".join(f"{name} is none" for name in amiss),
+            found="; ".join(f"{name} is no setting" for name in amiss),
             do=f"did you mean {', '.join(amiss.values())}? See docs/settings.md",
         )
-    return Finding("settings", ok=True, found="each variable is one")
+    return Finding("settings", ok=True, found="each variable is known")
 
 
 def examine_disk(free: int) -> Finding:
