@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 
 import numpy as np
-from sqlalchemy import and_, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from library import tables
 from library.tables import Branch, InterestProfile, Patron, Preference, Suppression
@@ -114,7 +114,10 @@ def read_audience(
             Branch.zone,
         )
         .join(Branch, Branch.id == Patron.branch_id)
-        .where(within(Patron.id, stretch))
+        .where(
+            within(Patron.id, stretch),
+            _may_last(Patron.expires_on, at) if for_alerts else true(),
+        )
         .order_by(Patron.id)
     ).all()
     if for_alerts:
@@ -130,6 +133,13 @@ def read_audience(
         interests=interests,
         languages=languages,
     )
+
+
+def _may_last(
+    day: InstrumentedAttribute[date | None], at: datetime
+) -> ColumnElement[bool]:
+    """Leave out what is over everywhere: the years before are most of it."""
+    return or_(day.is_(None), day >= at.date() - timedelta(days=1))
 
 
 def read_nos(
@@ -184,6 +194,7 @@ def _wishes(
     wanted = [
         interest.interest_profile_id == profile.id,
         interest.active.is_(True),
+        _may_last(interest.ends_on, at),
     ]
     if for_alerts:
         wanted.append(interest.alerts.is_(True))
