@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
+from library.addresses import is_email
 from library.i18n.messages import locales
 
 _LIKE: Final = 0.6
@@ -45,11 +46,6 @@ def _is_address(*schemes: str) -> Callable[[str], bool]:
     return fits
 
 
-def _is_mail_address(value: str) -> bool:
-    local, _, domain = value.rpartition("@")
-    return bool(local and domain) and not set(value) & set(" <>,\r\n\t")
-
-
 def _from(least: float) -> Callable[[float], bool]:
     return lambda value: value >= least
 
@@ -73,8 +69,8 @@ _WANTED: Final[dict[str, tuple[Callable[[Any], bool], str]]] = {
         "smtp://user:password@host:587?starttls=1 or smtps://…",
     ),
     "base_url": (_WEB, "https://host, as patrons' browsers reach it"),
-    "contact": (_is_mail_address, "an e-mail address"),
-    "bounce_address": (_or_empty(_is_mail_address), "an e-mail address"),
+    "contact": (is_email, "an e-mail address"),
+    "bounce_address": (_or_empty(is_email), "an e-mail address"),
     "bounce_mailbox": (
         _or_empty(lambda at: "://" not in at or _is_address("imap", "imaps")(at)),
         "imaps://user:password@host/FOLDER, or a folder",

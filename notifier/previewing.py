@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import case, select
 from sqlalchemy.orm import Session
 
+from library.addresses import is_email
 from library.db import Sessions, reading
 from library.errors import InvalidInput, NotAllowed, NotFound
 from library.settings import Settings
@@ -16,7 +17,6 @@ from notifier.carriers import carry_to_staff
 from notifier.composing import preview
 from notifier.gate import is_listed
 from notifier.message import Mailbox, Message
-from profiles.contacts import is_email
 
 
 def preview_for(

@@ -9,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from library import audit
+from library.addresses import is_email
 from library.errors import InvalidInput, NotFound
 from library.i18n.zones import weekend
 from library.tables import Branch, Patron, Preference
 from profiles import preferences
-from profiles.contacts import is_email
 
 CHANGED: Final = "branch.changed"
 """The action of the line in the audit."""

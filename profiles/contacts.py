@@ -12,6 +12,7 @@ from enum import StrEnum
 from sqlalchemy import BindParameter, and_, bindparam, func, or_, select
 from sqlalchemy.orm import Session, object_session
 
+from library.addresses import is_email
 from library.db import insert_into
 from library.errors import InvalidInput, NotFound
 from library.tables import Bounce, ContactPoint, Delivery, Guardian, Patron
@@ -167,13 +168,6 @@ def unconfirmed(session: Session, patron_id: int) -> Sequence[ContactPoint]:
         )
         .order_by(ContactPoint.id.desc())
     ).all()
-
-
-def is_email(address: str) -> bool:
-    """Tell whether mail could go there: one @, no space or control character."""
-    local, _, domain = address.rpartition("@")
-    plain = all(char.isprintable() and not char.isspace() for char in address)
-    return bool(local and domain) and plain and not set(address) & set('<>",;:\\()')
 
 
 def verify(session: Session, contact_point_id: int, *, at: datetime) -> ContactPoint:

@@ -18,7 +18,6 @@ from profiles.contacts import (
     address_of,
     after_success,
     after_trouble,
-    is_email,
     restart,
     stop,
     verify,
@@ -157,25 +156,6 @@ def test_verifying_starts_a_stopped_address_again(sessions: Sessions) -> None:
 def test_there_must_be_such_a_contact_point(sessions: Sessions) -> None:
     with pytest.raises(NotFound), sessions.begin() as session:
         restart(session, 404)
-
-
-@pytest.mark.parametrize(
-    ("address", "fine"),
-    [
-        ("ada@patrons.test", True),
-        ("سیما@کتابخانه.test", True),
-        ("ada+books@x.test", True),
-        ("ada", False),
-        ("@x.test", False),
-        ("ada@", False),
-        ("a b@x.test", False),
-        ("ada@x.test\r\nBcc: b@x.test", False),
-        ("a@x.test,b@x.test", False),
-        ("<a@x.test>", False),
-    ],
-)
-def test_what_could_be_an_address(address: str, fine: bool) -> None:
-    assert is_email(address) == fine
 
 
 def test_what_is_no_address_is_refused(sessions: Sessions) -> None:
