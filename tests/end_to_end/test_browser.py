@@ -1,19 +1,15 @@
 """Chromium on a served site: the Persian reader's path, and axe on every page."""
 
 import re
-import shutil
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from flask import Flask
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 from sqlalchemy import select
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from api.app import create_app
 from api.auth import magic_link
@@ -23,7 +19,7 @@ from library.settings import Settings
 from library.tables import Branch, Feedback, Harvest, Patron, Staff
 from library.vocabulary import ReasonKind, Verdict
 from notifier.links import leave_token, less_token, verdict_token
-from tests import databases
+from tests import databases, serving
 from tests.browsing import PASSWORD, make_staff
 from tests.factories import (
     NOON,
@@ -37,20 +33,10 @@ from tests.factories import (
     make_source,
     make_work,
 )
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+from tests.serving import listening
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-ARGUMENTS: Final = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 LEVELS: Final = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]
 WORKS: Final = (
     ("سووشون", "سیمین دانشور", "per"),
@@ -104,29 +90,10 @@ def site(
     engine = make_engine(databases.sqlite_copy(sqlite_template, home))
     sessions = make_sessions(engine)
     bare = replace(Settings(), home=home, secret="a secret for tests only")
-    # The port is known only once the server listens, and links carry it.
-    application: list[Flask] = []
-
-    def forward(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        return application[0](environ, start)
-
-    server = make_server(
-        "127.0.0.1", 0, forward, threaded=True, request_handler=_Silent
-    )
-    settings = replace(bare, base_url=f"http://127.0.0.1:{server.server_port}")
-    application.append(create_app(settings, sessions))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield _furnished(settings, sessions)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(bare) as (settings, serve):
+        serve(create_app(settings, sessions))
+        yield _furnished(settings, sessions)
     engine.dispose()
-
-
-class _Silent(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 -- the base class names it
-        """Say nothing."""
 
 
 def _furnished(settings: Settings, sessions: Sessions) -> Site:
@@ -172,15 +139,8 @@ def _furnished(settings: Settings, sessions: Sessions) -> Site:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        if databases.SERVICES_REQUIRED:
-            pytest.fail("HAMKHAN_REQUIRE_SERVICES=1, and there is no chromium")
-        pytest.skip("there is no chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with serving.chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(params=["javascript", "no javascript"])

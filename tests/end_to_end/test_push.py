@@ -6,17 +6,13 @@ the browser as its own service would.
 """
 
 import json
-import shutil
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
-from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from werkzeug.serving import WSGIRequestHandler, make_server
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from api.app import create_app
 from api.auth import principal
@@ -27,17 +23,14 @@ from library.tables import Patron
 from notifier.delivery import deliver_due
 from profiles import devices
 from profiles.devices import Device
-from tests import databases
+from tests import databases, serving
 from tests.factories import ada, cy
 from tests.notifier.cast import alert, matched
 from tests.notifier.push_service import PushService, push_service
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+from tests.serving import listening
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
-ARGUMENTS: Final = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 SUBSCRIBE: Final = """
 given => {
   const found = () => ({
@@ -78,52 +71,21 @@ class Served:
         return self.service.settings
 
 
-class _Silent(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 -- the base class names it
-        """Say nothing."""
-
-
 @pytest.fixture
 def served(tmp_path: Path, sqlite_template: Path) -> Iterator[Served]:
     engine = make_engine(databases.sqlite_copy(sqlite_template, tmp_path))
     sessions = make_sessions(engine)
-    # The port is known only once the server listens, and links carry it.
-    application: list[Flask] = []
-
-    def forward(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        return application[0](environ, start)
-
-    server = make_server(
-        "127.0.0.1", 0, forward, threaded=True, request_handler=_Silent
-    )
-    settings = replace(
-        Settings(),
-        home=tmp_path,
-        secret="a secret for tests only",
-        base_url=f"http://127.0.0.1:{server.server_port}",
-    )
-    with push_service(settings) as service:
-        application.append(create_app(service.settings, sessions))
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    bare = replace(Settings(), home=tmp_path, secret="a secret for tests only")
+    with listening(bare) as (settings, serve), push_service(settings) as service:
+        serve(create_app(service.settings, sessions))
         yield Served(service, sessions)
-        server.shutdown()
-        thread.join()
-    server.server_close()
     engine.dispose()
 
 
 @pytest.fixture
 def chromium() -> Iterator[Browser]:
-    path = shutil.which("chromium")
-    if path is None:
-        if databases.SERVICES_REQUIRED:
-            pytest.fail("HAMKHAN_REQUIRE_SERVICES=1, and there is no chromium")
-        pytest.skip("there is no chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    with serving.chromium() as browser:
         yield browser
-        browser.close()
 
 
 def told_in(lang: str, served: Served) -> Patron:

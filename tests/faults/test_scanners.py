@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-import shutil
 import socket
 import threading
 import time
@@ -35,7 +34,6 @@ from notifier.alerting import make_alerts
 from notifier.asked_for import queue_confirm, queue_sign_in
 from notifier.links import LEAVE_LIFE
 from notifier.message import Message
-from tests import databases
 from tests.browsing import Page
 from tests.factories import make_interest, make_patron, make_work
 from tests.faults.pages import THREADS, serve
@@ -44,6 +42,7 @@ from tests.faults.runs import Run
 from tests.faults.sizes import size
 from tests.notifier.cast import Outbox, deliver, make_match, point_of
 from tests.processes import free_port
+from tests.serving import chromium_path
 
 pytestmark = pytest.mark.slow
 
@@ -261,16 +260,11 @@ async def crawled(links: Sequence[str], home: str, within: str) -> Counter[int]:
     In tabs it is one navigation each. In frames of one page, which is several times as
     quick, what was answered runs without the policy by which we forbid scripts.
     """
-    path = shutil.which("chromium")
-    if path is None:
-        if databases.SERVICES_REQUIRED:
-            pytest.fail("HAMKHAN_REQUIRE_SERVICES=1, and there is no chromium")
-        pytest.skip("there is no chromium")
     answers: Counter[int] = Counter()
     waiting = iter([link for link in links for _ in range(TIMES)])
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+            executable_path=chromium_path(), args=["--no-sandbox", "--disable-gpu"]
         )
         context = await browser.new_context(
             java_script_enabled=True, bypass_csp=within == "frames"
