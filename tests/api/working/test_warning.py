@@ -1,7 +1,6 @@
 """Librarians are told of sources that need them, by mail and by webhook."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,25 +14,12 @@ from library.settings import Settings
 from library.staff import create_staff
 from library.tables import Harvest, Source, Staff
 from library.webhooks import Use, secret_of, signature
-from tests import loopback
 from tests.factories import NOON, make_branch, make_source
 from tests.loopback import Answer, Site
 from tests.notifier.mail_server import MailServer
 
 DAY = timedelta(days=1)
 NONE = WarningReport(0, 0)
-
-
-@pytest.fixture
-def server() -> Iterator[MailServer]:
-    with MailServer() as running:
-        yield running
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with loopback.site() as served:
-        yield served
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -16,7 +15,6 @@ from library.staff import create_staff
 from library.tables import Setting
 from library.vocabulary import StaffRole
 from notifier.canary import PATIENCE, Standstill
-from tests import loopback
 from tests.factories import NOON
 from tests.loopback import Answer, Site
 from tests.notifier.cast import MINUTE
@@ -32,18 +30,6 @@ PARTS = pytest.mark.parametrize(
         ("mail", "The mail server could not be reached for 15 minutes."),
     ],
 )
-
-
-@pytest.fixture
-def server() -> Iterator[MailServer]:
-    with MailServer() as running:
-        yield running
-
-
-@pytest.fixture
-def site() -> Iterator[Site]:
-    with loopback.site() as served_:
-        yield served_
 
 
 @pytest.fixture
